@@ -1,0 +1,128 @@
+"""The three kinds of stage, and the rule: stages score, rules decide, the runner splits.
+
+A stage is a frozen pydantic model. Its fields are its settings *and* its identity: together with
+`kind` and `version` they are all that enters the recipe's fingerprint. One file per kind in
+`curation/stages/`, in the order: docstring with the source, class attributes, settings with a
+docstring under each, `writes`, `rules`, and the work (`open`, or `keys` and `decide`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+Columns = Mapping[str, pa.Array | npt.NDArray[Any]]
+BatchFunction = Callable[[pa.RecordBatch], Columns]
+
+
+class Rule(NamedTuple):
+    """Bounds on one score column, both inclusive; a null score means "does not apply": kept."""
+
+    reason: str
+    column: str
+    low: float | None = None
+    high: float | None = None
+
+
+class Stage(BaseModel, ABC):
+    """One step of a recipe. Subclasses add `kind: Literal["..."]` and their settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    version: ClassVar[int] = 1
+    """Raised by hand when the same settings give other output than before."""
+    needs: ClassVar[frozenset[str]] = frozenset({"text"})
+    """Columns that the stage reads; the plan checks that they exist by then."""
+
+    kind: str
+    name: str = ""
+    """Prefix of the score columns and name in reports; default: the kind."""
+    sources: tuple[str, ...] | None = None
+    """Names of the sources that the stage applies to; default: all."""
+
+    def model_post_init(self, context: object) -> None:  # noqa: ARG002
+        """Fills the name in, so that it is always there to read."""
+        if not self.name:
+            object.__setattr__(self, "name", self.kind)
+
+    def column(self, quantity: str) -> str:
+        """Returns the score column's name, `<stage>_<quantity>`."""
+        return f"{self.name}_{quantity}"
+
+    @abstractmethod
+    def writes(self) -> pa.Schema:
+        """Returns the columns that the stage appends or replaces (made with `schema.score`)."""
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns the bounds that decide, in the order in which a reason is looked for."""
+        return ()
+
+
+class BatchStage(Stage):
+    """Same rows, same order; appends or replaces the columns in `writes`, knows no other batch.
+
+    The runner calls it on rows of its `sources` whose `text` is not null, and gives the other
+    rows null scores. Each row's answer must not depend on its neighbours in the batch.
+    """
+
+    @abstractmethod
+    def open(self) -> BatchFunction:
+        """Loads what the stage needs (once per process) and returns its batch function.
+
+        The function gets a RecordBatch of n rows and returns a mapping from each name in
+        `writes` to an array of n values.
+        """
+
+
+class ExpandStage(Stage):
+    """Makes new documents, each with `parent_id`; used by augmentation."""
+
+    @abstractmethod
+    def open(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+        """Returns a function from n documents to any number of new DOCUMENT rows."""
+
+
+class KeyShard(NamedTuple):
+    """The keys of one upstream shard: an uncompressed Arrow IPC file, one row per document.
+
+    Its columns are `row` (int32, the row in the upstream shard), `doc_id`, and what `keys` made.
+    Rows that an earlier global stage rejected, or that are of other sources, are not in it.
+    """
+
+    shard: int
+    path: Path
+
+
+class Texts(Protocol):
+    """Random access to the texts of the upstream shards, which lie memory-mapped."""
+
+    def take(self, shard: int, rows: npt.NDArray[np.int64]) -> pa.LargeStringArray:
+        """Returns the texts of some rows of a shard, in the order asked for."""
+
+
+class Scratch(NamedTuple):
+    """What a global decision may use up: a directory of its own, memory and threads."""
+
+    directory: Path
+    memory_bytes: int = 2 << 30
+    threads: int = 2
+
+
+class GlobalStage(Stage):
+    """Sees only key columns of all shards, and answers with decisions (schema DECISION)."""
+
+    @abstractmethod
+    def keys(self) -> BatchFunction:
+        """Returns the function that makes the key columns of a batch; it runs shard by shard."""
+
+    @abstractmethod
+    def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:
+        """Returns a DECISION table; its content and order depend on the documents alone.
+
+        That is: not on the number or order of the shards, on threads, or on a hash seed.
+        """

@@ -1,0 +1,1 @@
+"""When and where: Prefect flows and the `curate` command; no data logic."""
