@@ -1,0 +1,128 @@
+"""From a recipe to work: shards of input, segments of stages, directories and fingerprints.
+
+Consecutive batch stages form a segment: one pass over a shard. Global stages end a segment; the
+next one applies their decisions as it reads. Shard k of a segment comes from shard k of the one
+before, and the last segment is written out in a seeded order of its own:
+
+    00 read extract normalize ...  ->  01 unique_id exact_dedup minhash_dedup | split  ->  output
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from curation.manifest import fingerprint_of
+from curation.recipe import LoadedRecipe, Recipe, identity
+from curation.source import InputFile, Source, Split
+from curation.stage import BatchStage, GlobalStage
+from curation.stages.unique_id import UniqueId
+
+
+class InputShard(NamedTuple):
+    """The byte ranges that one shard of the first segment reads."""
+
+    source: Source
+    splits: tuple[Split, ...]
+
+    def identity(self) -> list[list[str | int]]:
+        """Returns what the shard's content depends on: files, their stamps and ranges."""
+        return [
+            [split.file.name, split.file.size, split.file.stamp, split.start, split.end]
+            for split in self.splits
+        ]
+
+    @property
+    def bytes(self) -> int:
+        """Input bytes of the shard."""
+        return sum(split.end - split.start for split in self.splits)
+
+
+class Segment(NamedTuple):
+    """Decisions that are applied on entry, then batch stages, in one pass over each shard."""
+
+    index: int
+    decisions: tuple[GlobalStage, ...]
+    stages: tuple[BatchStage, ...]
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """Readable directory name: place, stages, start of the fingerprint."""
+        kinds = [stage.name for stage in (*self.decisions, *self.stages)]
+        first = ["read"] if self.index == 0 else []
+        parts = first + kinds
+        shown = parts if len(parts) <= 3 else [parts[0], "to", parts[-1]]
+        return f"{self.index:02d}-{'-'.join(shown) or 'copy'}-{self.fingerprint[:8]}"
+
+    def decision_fingerprint(self, position: int, upstream: str) -> str:
+        """Returns the identity of the `position`-th global decision of this segment."""
+        chain = [identity(stage) for stage in self.decisions[: position + 1]]
+        return fingerprint_of("decision", upstream, chain)
+
+    def decision_name(self, position: int, upstream: str) -> str:
+        """Readable directory name of a global decision's keys and answer."""
+        fingerprint = self.decision_fingerprint(position, upstream)
+        return f"{self.index:02d}-{self.decisions[position].name}-decide-{fingerprint[:8]}"
+
+
+class Plan(NamedTuple):
+    """All that is to be done for a recipe; pure, printable, nothing has run."""
+
+    recipe: Recipe
+    base: Path
+    inputs: tuple[tuple[str, InputFile], ...]
+    shards: tuple[InputShard, ...]
+    segments: tuple[Segment, ...]
+    fingerprint: str
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of all input files."""
+        return sum(file.size for _, file in self.inputs)
+
+
+def make_plan(loaded: LoadedRecipe) -> Plan:
+    """Lists the input files and lays the recipe's stages out as segments.
+
+    Raises:
+        RecipeError: A source's path matches nothing.
+    """
+    recipe, base = loaded
+    inputs: list[tuple[str, InputFile]] = []
+    shards: list[InputShard] = []
+    for source in recipe.sources:
+        files = source.files(base)
+        inputs.extend((source.name, file) for file in files)
+        shards.extend(InputShard(source, splits) for splits in source.shards(files))
+    return Plan(
+        recipe, base, tuple(inputs), tuple(shards), tuple(segments_of(recipe)), recipe.fingerprint()
+    )
+
+
+def segments_of(recipe: Recipe) -> list[Segment]:
+    """Lays stages out as segments; repeated ids are looked for as soon as all shards are read."""
+    layout: list[tuple[list[GlobalStage], list[BatchStage]]] = [([], [])]
+    for stage in recipe.stages:
+        if isinstance(stage, BatchStage):
+            layout[-1][1].append(stage)
+        elif isinstance(stage, GlobalStage):
+            if layout[-1][1] or len(layout) == 1:
+                layout.append(([], []))
+            layout[-1][0].append(stage)
+    if len(layout) == 1:
+        layout.append(([], []))
+    if not any(isinstance(stage, UniqueId) for stage in recipe.stages):
+        layout[1][0].insert(0, UniqueId(kind="unique_id"))
+    return _fingerprinted(recipe, layout)
+
+
+def _fingerprinted(
+    recipe: Recipe, layout: Sequence[tuple[list[GlobalStage], list[BatchStage]]]
+) -> list[Segment]:
+    upstream = fingerprint_of([identity(source) for source in recipe.sources], recipe.score_all)
+    segments = []
+    for index, (decisions, stages) in enumerate(layout):
+        parts = [identity(stage) for stage in (*decisions, *stages)]
+        upstream = fingerprint_of(upstream, parts)
+        segments.append(Segment(index, tuple(decisions), tuple(stages), upstream))
+    return segments

@@ -1,0 +1,256 @@
+"""The recipe: what a dataset is made from and how; it and nothing else enters the fingerprint."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from curation.errors import RecipeError, unknown_name
+from curation.manifest import fingerprint_of
+from curation.schema import DOCUMENT
+from curation.source import Source
+from curation.sources import KINDS as SOURCE_KINDS
+from curation.stage import GlobalStage, Stage
+from curation.stages import KINDS as STAGE_KINDS
+
+
+class Output(BaseModel):
+    """How the kept documents are written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    shards: int | None = Field(default=None, ge=1, le=100_000)
+    """Shards of each split; default: a multiple of 8 of about `shard_bytes` each."""
+    shard_bytes: int = Field(default=256 << 20, ge=1 << 16)
+    """Text bytes that a shard should hold when `shards` is not given."""
+
+
+class Recipe(BaseModel):
+    """An ordered list of sources and stages with a name, a version and a seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    """Name of the dataset."""
+    version: str = "0"
+    """Version of the dataset, for people; calendar versions suit."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Decides the split, the order of the output and every other draw."""
+    score_all: bool = True
+    """Later stages of a segment score a document that an earlier one rejected, too."""
+    sources: tuple[Source, ...]
+    stages: tuple[Stage, ...] = ()
+    output: Output = Output()
+
+    def settings(self) -> dict[str, Any]:
+        """Returns the recipe as plain JSON values, with every default filled in."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "seed": self.seed,
+            "score_all": self.score_all,
+            "sources": [source.model_dump(mode="json") for source in self.sources],
+            "stages": [stage.model_dump(mode="json") for stage in self.stages],
+            "output": self.output.model_dump(mode="json"),
+        }
+
+    def fingerprint(self) -> str:
+        """Returns the recipe's identity: settings and the versions of stages and sources.
+
+        The name and the version are for people and stay out; so does the order of input paths.
+        """
+        return fingerprint_of(
+            [identity(source) for source in self.sources],
+            [identity(stage) for stage in self.stages],
+            self.seed,
+            self.score_all,
+            self.output.model_dump(mode="json"),
+        )
+
+
+def identity(part: Source | Stage) -> dict[str, Any]:
+    """Returns what decides the output of a source or a stage, as plain JSON values."""
+    settings = part.model_dump(mode="json")
+    if isinstance(part, Source):
+        settings["paths"] = sorted(set(part.paths))
+    return {"version": type(part).version, **settings}
+
+
+class LoadedRecipe(NamedTuple):
+    """A recipe and the directory that its relative paths start from."""
+
+    recipe: Recipe
+    base: Path
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+    """Reads and checks a recipe file.
+
+    Args:
+        path: The TOML file.
+        overrides: `key=value` settings, applied before the check: `seed=3`,
+            `output.shards=16`, `stages.minhash_dedup.threshold=0.7`,
+            `sources.web.license="CC0"` (stages and sources go by name).
+
+    Raises:
+        RecipeError: The file is missing, is no TOML, or says something impossible.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(
+            f"recipe {path}: no such file; give the path of a .toml recipe"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe {path}: cannot be read ({error})") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe {path}: is not valid TOML: {error}") from error
+    for override in overrides:
+        _apply_override(raw, override)
+    return LoadedRecipe(parse_recipe(raw, str(path)), path.resolve().parent)
+
+
+def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Checks a recipe given as plain values (what the TOML file holds).
+
+    Args:
+        raw: The values.
+        where: Named at the start of every message.
+
+    Raises:
+        RecipeError: Something is unknown or impossible; one line that names it.
+    """
+    values = dict(raw)
+    sources = _parse_parts(values.pop("sources", []), "source", SOURCE_KINDS, where)
+    stages = _parse_parts(values.pop("stages", []), "stage", STAGE_KINDS, where)
+    _check_names(values, Recipe, f"{where}: setting")
+    if isinstance(values.get("output"), Mapping):
+        _check_names(values["output"], Output, f"{where}: setting of [output]")
+    recipe = _build(Recipe, {**values, "sources": (), "stages": ()}, where)
+    recipe = recipe.model_copy(
+        update={
+            "sources": tuple(sources),
+            "stages": tuple(_seeded(stage, recipe.seed) for stage in stages),
+        }
+    )
+    _check_sources(recipe, where)
+    _check_stages(recipe, where)
+    return recipe
+
+
+def _parse_parts(tables: Any, what: str, kinds: Mapping[str, type], where: str) -> list[Any]:
+    if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
+        raise RecipeError(f"{where}: '{what}s' is not a list of tables; write [[{what}s]]")
+    parts = []
+    for number, table in enumerate(tables, 1):
+        place = f"{where}: {what} {number}"
+        kind = table.get("kind")
+        if not isinstance(kind, str):
+            known = ", ".join(sorted(kinds))
+            raise RecipeError(f'{place} has no kind; add kind = "..." (known: {known})')
+        if kind not in kinds:
+            raise RecipeError(f"{where}: {unknown_name(f'{what} kind', kind, kinds)}")
+        model = kinds[kind]
+        label = f"{place} ({table.get('name', kind)})"
+        _check_names(table, model, f"{label}: setting")
+        parts.append(_build(model, table, label))
+    return parts
+
+
+def _check_names(table: Mapping[str, Any], model: type[BaseModel], what: str) -> None:
+    for name in table:
+        if name not in model.model_fields:
+            subject, _, noun = what.rpartition(": ")
+            message = unknown_name(noun, name, model.model_fields)
+            raise RecipeError(f"{subject}: {message}" if subject else message)
+
+
+def _build(model: type[BaseModel], values: Mapping[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "settings"
+        found = "" if first["type"] == "missing" else f" (found {first['input']!r:.80})"
+        more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+        message = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{where}: {place}: {message}{found}{more}") from error
+
+
+def _seeded(stage: Stage, seed: int) -> Stage:
+    """Fills the recipe's seed in where a stage draws and has none of its own."""
+    if "seed" in type(stage).model_fields and getattr(stage, "seed", 0) is None:
+        return stage.model_copy(update={"seed": seed})
+    return stage
+
+
+def _check_sources(recipe: Recipe, where: str) -> None:
+    names = [source.name for source in recipe.sources]
+    if not names:
+        raise RecipeError(f"{where}: has no sources; add at least one [[sources]] table")
+    for name in names:
+        if names.count(name) > 1:
+            raise RecipeError(f"{where}: two sources are named '{name}'; give each its own name")
+    for stage in recipe.stages:
+        for name in stage.sources or ():
+            if name not in names:
+                what = f"source in stage {stage.name}"
+                raise RecipeError(f"{where}: {unknown_name(what, name, names)}")
+
+
+def _check_stages(recipe: Recipe, where: str) -> None:
+    """Checks that columns exist when they are read, and that no score overwrites another."""
+    everywhere = frozenset(source.name for source in recipe.sources)
+    covered: dict[str, frozenset[str]] = {}
+    columns = set(DOCUMENT.names)
+    for stage in recipe.stages:
+        mine = frozenset(stage.sources) if stage.sources is not None else everywhere
+        both = covered.get(stage.name, frozenset()) & mine
+        if both:
+            raise RecipeError(
+                f"{where}: two stages named '{stage.name}' apply to source '{min(both)}'; "
+                'give one of them name = "..." or disjoint sources'
+            )
+        if isinstance(stage, GlobalStage) and stage.name in covered:
+            raise RecipeError(
+                f"{where}: two {stage.kind} stages are named '{stage.name}'; "
+                'give one of them name = "..."'
+            )
+        covered[stage.name] = covered.get(stage.name, frozenset()) | mine
+        missing = sorted(stage.needs - columns)
+        if missing:
+            raise RecipeError(
+                f"{where}: stage {stage.name} needs column '{missing[0]}', which no earlier stage "
+                f"writes; found {', '.join(sorted(columns))}; put the stage that writes it before"
+            )
+        columns.update(stage.writes().names)
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {override}: expected key=value, e.g. seed=3 or output.shards=16")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    target: Any = raw
+    for parent in parents:
+        target = _descend(target, parent, override)
+    if not isinstance(target, dict):
+        raise RecipeError(f"--set {override}: name the source or stage, e.g. stages.split.seed=3")
+    target[last] = value
+
+
+def _descend(target: Any, name: str, override: str) -> Any:
+    if isinstance(target, list):
+        named = {str(part.get("name", part.get("kind"))): part for part in target}
+        if name not in named:
+            raise RecipeError(f"--set {override}: {unknown_name('name', name, named)}")
+        return named[name]
+    if name in ("sources", "stages") and name not in target:
+        raise RecipeError(f"--set {override}: the recipe has no [[{name}]]")
+    return target.setdefault(name, {})

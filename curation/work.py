@@ -1,0 +1,361 @@
+"""Work items: what one process does to one shard, skipped when its record says it is done.
+
+An item is a small frozen dataclass that pickles; `run` does the work, writes its files and
+returns its record, which lies beside them as JSON. The same items run in a local worker, a
+Prefect task, Dask or Ray.
+"""
+
+import resource
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curation.guard import children_cpu_seconds
+from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
+from curation.plan import InputShard, Segment
+from curation.schema import DECISION, DOCUMENT
+from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts, applies_to, opened
+from curation.shards import MappedTexts, ShardWriter, read_shard, write_shard
+from curation.source import read_batches
+from curation.stage import GlobalStage, KeyShard, Scratch
+
+
+@dataclass(frozen=True)
+class Item(ABC):
+    """One piece of work with its own record file."""
+
+    label: str
+    """How people see it: "00-read-to-language shard 3 of 7"."""
+    directory: Path
+    name: str
+    """Stem of the record's file name."""
+    key: str
+    """Digest of all that decides the output."""
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record lies once the item is done."""
+        return self.directory / f"{self.name}.json"
+
+    def done(self) -> Record | None:
+        """Returns the record if the work is done and its files are whole."""
+        record = read_record(self.record_path, self.key)
+        return None if record is None else record.model_copy(update={"reused": True})
+
+    def run(self) -> Record:
+        """Does the work, writes the record last and returns it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            self.record_path.unlink()
+        wall, cpu = time.perf_counter(), time.process_time() + children_cpu_seconds()
+        record = self.work()
+        record = record.model_copy(
+            update={
+                "cpu_seconds": time.process_time() + children_cpu_seconds() - cpu,
+                "wall_seconds": time.perf_counter() - wall,
+                "peak_rss_bytes": peak_rss_bytes(),
+            }
+        )
+        write_json(self.record_path, record)
+        return record
+
+    @abstractmethod
+    def work(self) -> Record:
+        """Writes the item's files and returns its record without the times."""
+
+
+def peak_rss_bytes() -> int:
+    """Returns the largest resident memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@dataclass(frozen=True)
+class SegmentItem(Item):
+    """One shard through one segment: leaves `kept-*` and `rejected-*` files."""
+
+    index: int
+    segment: Segment
+    score_all: bool
+    batch_rows: int
+    shard: InputShard | None = None
+    """What the first segment reads."""
+    upstream: Path | None = None
+    """The kept file of the segment before."""
+    decisions: tuple[Path, ...] = ()
+    """One file for each global stage that this segment applies."""
+
+    def work(self) -> Record:
+        """Reads, scores, decides and splits the shard, batch by batch."""
+        run = SegmentRun(self.segment.stages, score_all=self.score_all)
+        entry: _Reading | _Applying = (
+            _Reading(self.shard, self.batch_rows) if self.shard is not None else _Applying(self)
+        )
+        kept_path = self.directory / f"kept-{self.index:05d}.arrow"
+        rejected_path = self.directory / f"rejected-{self.index:05d}.arrow"
+        schema = self._schema(entry.schema)
+        with (
+            ShardWriter(kept_path, schema) as kept,
+            ShardWriter(rejected_path, pa.schema([*schema, *VERDICT])) as rejected,
+        ):
+            for batch, verdicts in entry:
+                scored = run.run(batch, verdicts).select(schema.names)
+                kept.write(scored.filter(pa.array(~verdicts.rejected)).cast(schema))
+                rejected.write(_with_verdicts(scored.cast(schema), verdicts))
+        assert kept.record is not None
+        assert rejected.record is not None
+        return Record(
+            key=self.key,
+            files={kept_path.name: kept.record, rejected_path.name: rejected.record},
+            stages=[*entry.counts(), *run.counts.values()],
+            sources=entry.sources(),
+        )
+
+    def _schema(self, start: pa.Schema) -> pa.Schema:
+        """The kept columns after this segment: what comes in, then scores in stage order."""
+        fields = {field.name: field for field in start}
+        for stage in (*self.segment.decisions, *self.segment.stages):
+            for field in stage.writes():
+                fields.setdefault(field.name, field)
+        return pa.schema(list(fields.values()))
+
+
+def _with_verdicts(scored: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
+    part = scored.filter(pa.array(verdicts.rejected))
+    for name, values in verdicts.table().items():
+        part = part.append_column(VERDICT.field(name), values)
+    return part
+
+
+class _Reading:
+    """Entry of the first segment: raw records become documents or rejects."""
+
+    schema = DOCUMENT.append(ROW)
+
+    def __init__(self, shard: InputShard, batch_rows: int) -> None:
+        self.shard, self.batch_rows = shard, batch_rows
+        self.count = StageCount(name="read", kind="read")
+        self.source = SourceCount()
+        self.skipped: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[tuple[pa.RecordBatch, Verdicts]]:
+        batches = read_batches(
+            self.shard.source, self.shard.splits, self.skipped, batch_rows=self.batch_rows
+        )
+        row = 0
+        while True:
+            wall, cpu = time.perf_counter(), time.process_time()
+            batch = next(batches, None)
+            if batch is None:
+                return
+            verdicts = self._judge(batch)
+            rows = pa.array(np.arange(row, row + batch.num_rows, dtype=np.int32))
+            row += batch.num_rows
+            self.count.cpu_seconds += time.process_time() - cpu
+            self.count.wall_seconds += time.perf_counter() - wall
+            yield batch.select(DOCUMENT.names).append_column(ROW, rows), verdicts
+
+    def _judge(self, batch: pa.RecordBatch) -> Verdicts:
+        verdicts = Verdicts(batch.num_rows)
+        reasons = batch.column("read_error").to_pylist()
+        details = batch.column("read_detail").to_pylist()
+        for reason in sorted({reason for reason in reasons if reason is not None}):
+            rows = np.flatnonzero([found == reason for found in reasons])
+            verdicts.add(Break("read", reason, rows, details=[details[row] for row in rows]))
+            self.count.rejects[reason] = self.count.rejects.get(reason, 0) + len(rows)
+        self.count.documents_in += batch.num_rows
+        self.count.documents_out += batch.num_rows - int(verdicts.rejected.sum())
+        self.source.documents_in += batch.num_rows
+        self.source.bytes_in += int(
+            sum(length or 0 for length in batch.column("origin").field("length").to_pylist())
+        )
+        return verdicts
+
+    def counts(self) -> list[StageCount]:
+        return [self.count]
+
+    def sources(self) -> dict[str, SourceCount]:
+        self.source.skipped = dict(self.skipped)
+        return {self.shard.source.name: self.source}
+
+
+class _Applying:
+    """Entry of every later segment: rows of the shard before, with global decisions applied."""
+
+    def __init__(self, item: SegmentItem) -> None:
+        assert item.upstream is not None
+        self.stages = item.segment.decisions
+        self.batch_rows = item.batch_rows
+        self.table = read_shard(item.upstream)
+        self.schema = self.table.schema
+        self.answers = [
+            spread_decisions(path, item.index, self.table.num_rows) for path in item.decisions
+        ]
+        self._counts = [StageCount(name=stage.name, kind=stage.kind) for stage in self.stages]
+
+    def __iter__(self) -> Iterator[tuple[pa.RecordBatch, Verdicts]]:
+        start = 0
+        for batch in self.table.to_batches(max_chunksize=self.batch_rows):
+            verdicts = Verdicts(batch.num_rows)
+            for stage, answer, count in zip(self.stages, self.answers, self._counts, strict=True):
+                part = answer.slice(start, batch.num_rows)
+                batch = self._apply(stage, part, batch, verdicts, count)  # noqa: PLW2901
+            start += batch.num_rows
+            yield batch, verdicts
+
+    def _apply(
+        self,
+        stage: GlobalStage,
+        answer: pa.RecordBatch,
+        batch: pa.RecordBatch,
+        verdicts: Verdicts,
+        count: StageCount,
+    ) -> pa.RecordBatch:
+        count.documents_in += int((~verdicts.rejected).sum())
+        rejected = answer.column("rejected").fill_null(value=False)
+        rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
+        taken = answer.take(pa.array(rows)).to_pydict()
+        reasons = np.array(taken["reason"], dtype=object)
+        for reason in sorted(set(taken["reason"])):
+            of_reason = np.flatnonzero(reasons == reason)
+            found = Break(
+                stage.name,
+                reason,
+                rows[of_reason],
+                np.array([taken["similarity"][i] for i in of_reason], np.float64),
+                np.array([taken["bound"][i] for i in of_reason], np.float64),
+                [taken["other_id"][i] for i in of_reason],
+            )
+            newly = verdicts.add(found)
+            count.rejects[reason] = count.rejects.get(reason, 0) + newly
+        count.documents_out += int((~verdicts.rejected).sum())
+        for field in stage.writes():
+            values = answer.column(field.name.removeprefix(f"{stage.name}_")).cast(field.type)
+            batch = batch.append_column(field, values)
+        return batch
+
+    def counts(self) -> list[StageCount]:
+        return self._counts
+
+    def sources(self) -> dict[str, SourceCount]:
+        return {}
+
+
+def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
+    """Returns the decisions on one shard, one row per upstream row; null where there is none."""
+    table = read_shard(path)
+    table = table.filter(pc.equal(table.column("shard"), shard)).combine_chunks()
+    places = np.full(rows, -1, dtype=np.int64)
+    places[table.column("row").to_numpy()] = np.arange(table.num_rows)
+    spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
+    nullable = pa.schema([field.with_nullable(True) for field in spread.schema])
+    return pa.RecordBatch.from_arrays(
+        [_one_chunk(column) for column in spread.columns], schema=nullable
+    )
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+@dataclass(frozen=True)
+class KeysItem(Item):
+    """The keys that a global stage needs of one shard."""
+
+    index: int
+    stage: GlobalStage
+    upstream: Path
+    decisions: tuple[Path, ...]
+    """Answers of earlier global stages of the same segment: what they rejected has no keys."""
+    batch_rows: int
+
+    def work(self) -> Record:
+        """Writes one key row for each document that the stage looks at."""
+        table = read_shard(self.upstream)
+        alive = np.ones(table.num_rows, dtype=np.bool_)
+        for path in self.decisions:
+            answer = spread_decisions(path, self.index, table.num_rows).column("rejected")
+            alive &= ~answer.fill_null(value=False).to_numpy(zero_copy_only=False)
+        wall, cpu = time.perf_counter(), time.process_time()
+        path = self.directory / f"keys-{self.index:05d}.arrow"
+        keys = [part for part in self._key_batches(table, alive) if part.num_rows]
+        record = write_shard(path, pa.Table.from_batches(keys)) if keys else None
+        count = StageCount(
+            name=self.stage.name,
+            kind=self.stage.kind,
+            cpu_seconds=time.process_time() - cpu,
+            wall_seconds=time.perf_counter() - wall,
+        )
+        files = {} if record is None else {path.name: record}
+        return Record(key=self.key, files=files, stages=[count])
+
+    def _key_batches(
+        self, table: pa.Table, alive: npt.NDArray[np.bool_]
+    ) -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in table.to_batches(max_chunksize=self.batch_rows):
+            mask = applies_to(self.stage, batch) & alive[start : start + batch.num_rows]
+            rows = np.flatnonzero(mask)
+            part = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
+            columns: dict[str, Any] = {
+                "row": pa.array((rows + start).astype(np.int32)),
+                "doc_id": part.column("doc_id"),
+            }
+            keys = opened(self.stage)(part) if len(rows) else {}
+            columns |= {
+                name: values if isinstance(values, pa.Array) else pa.array(values)
+                for name, values in keys.items()
+            }
+            start += batch.num_rows
+            if len(rows):
+                yield pa.RecordBatch.from_pydict(columns)
+
+
+@dataclass(frozen=True)
+class DecideItem(Item):
+    """A global stage's answer from the keys of all shards."""
+
+    stage: GlobalStage
+    keys: tuple[KeyShard, ...]
+    upstream: tuple[Path, ...]
+    threads: int
+
+    def work(self) -> Record:
+        """Writes `decisions.arrow` and `clusters.arrow`."""
+        scratch = self.directory / "scratch"
+        scratch.mkdir(exist_ok=True)
+        wall, cpu = time.perf_counter(), time.process_time()
+        answer = self.stage.decide(
+            self.keys, MappedTexts(list(self.upstream)), Scratch(scratch, threads=self.threads)
+        )
+        answer = (
+            answer.select(DECISION.names)
+            .cast(DECISION)
+            .sort_by([("shard", "ascending"), ("row", "ascending")])
+        )
+        count = StageCount(
+            name=self.stage.name,
+            kind=self.stage.kind,
+            cpu_seconds=time.process_time() - cpu,
+            wall_seconds=time.perf_counter() - wall,
+        )
+        _empty(scratch)
+        path = self.directory / "decisions.arrow"
+        return Record(key=self.key, files={path.name: write_shard(path, answer)}, stages=[count])
+
+
+def _empty(directory: Path) -> None:
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
