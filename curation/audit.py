@@ -56,7 +56,8 @@ def connect(directory: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = connection.execute(sql, values).to_arrow_table().to_pylist()
+    found = connection.sql(sql, params=list(values))
+    rows: list[dict[str, Any]] = found.to_arrow_table().to_pylist()
     return rows
 
 
@@ -244,7 +245,8 @@ def _check_survivors(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _check_shards(directory: Path, manifest: Manifest) -> list[str]:
-    broken, seen = [], set()
+    broken: list[str] = []
+    seen: set[str] = set()
     for shard in manifest.shards:
         ids = read_shard(directory / shard.path, ["doc_id"]).column(0).to_pylist()
         if len(ids) != shard.documents:

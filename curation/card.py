@@ -7,6 +7,8 @@ from typing import Any
 from curation.manifest import Manifest, StageCount
 from curation.shards import replacing
 
+_HUB_SPLIT = {"eval": "validation"}
+
 
 def write_card(path: Path, manifest: Manifest) -> None:
     """Writes the card of a dataset; its bytes depend on the recipe and the documents alone."""
@@ -27,7 +29,7 @@ def render_card(manifest: Manifest) -> str:
         "- config_name: default",
         "  data_files:",
         *[
-            f'  - {{split: {"validation" if split == "eval" else split}, path: "shards/{split}-*.arrow"}}'
+            f'  - {{split: {_HUB_SPLIT.get(split, split)}, path: "shards/{split}-*.arrow"}}'
             for split in sorted({shard.split for shard in manifest.shards}, reverse=True)
         ],
         "---",

@@ -71,9 +71,8 @@ def forecast(plan: Plan, options: RunOptions) -> Forecast:
         seconds = (
             None if seconds is None or (rate is None and left) else seconds + (rate or 0) * left
         )
-    return Forecast(
-        False, tuple(progress), _from_manifest(plan, options) if seconds is None else seconds
-    )
+    cost = _from_manifest(plan, options) if seconds is None else seconds
+    return Forecast(finished=False, progress=tuple(progress), cpu_seconds=cost)
 
 
 def _measured(directory: Path, plan: Plan) -> tuple[float | None, set[int]]:

@@ -222,16 +222,23 @@ class ClustersItem(Item):
     out: Path
 
     def work(self) -> Record:
-        """Writes `audit/clusters.parquet`: survivor, member, similarity, kind."""
+        """Writes `audit/clusters.parquet`: survivor, member, via, similarity, kind.
+
+        `via` is the document that the member was compared with, and `similarity` is to it. An
+        exact twin may have become a near duplicate later: then `survivor` is what was kept of both.
+        """
         names = ["other_id", "doc_id", "similarity", "stage"]
         table = pa.concat_tables([pq.read_table(path, columns=names) for path in self.audit])
         kinds = dict(self.kinds)
         table = table.filter(pc.is_in(table.column("stage"), pa.array(list(kinds), pa.string())))
         stages = table.column("stage").to_pylist()
+        via, members = (table.column(name).to_pylist() for name in ("other_id", "doc_id"))
+        replaced_by = dict(zip(members, via, strict=True))
         clusters = pa.table(
             {
-                "survivor": table.column("other_id"),
+                "survivor": pa.array([_last(replaced_by, other) for other in via], pa.string()),
                 "member": table.column("doc_id"),
+                "via": table.column("other_id"),
                 "similarity": table.column("similarity"),
                 "kind": pa.array([kinds[stage] for stage in stages], pa.string()),
             }
@@ -240,3 +247,10 @@ class ClustersItem(Item):
         return Record(
             key=self.key, files={_relative(path, self.directory): _write_parquet(path, clusters)}
         )
+
+
+def _last(replaced_by: dict[str, str], doc_id: str) -> str:
+    """Follows replacements to a document that was not replaced itself."""
+    while (other := replaced_by.get(doc_id)) is not None and other != doc_id:
+        doc_id = other
+    return doc_id

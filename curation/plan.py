@@ -8,6 +8,7 @@ before, and the last segment is written out in a seeded order of its own:
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,8 @@ class InputShard(NamedTuple):
         return sum(split.end - split.start for split in self.splits)
 
 
-class Segment(NamedTuple):
+@dataclass(frozen=True)
+class Segment:
     """Decisions that are applied on entry, then batch stages, in one pass over each shard."""
 
     index: int

@@ -36,7 +36,7 @@ class Recipe(BaseModel):
     """Name of the dataset."""
     version: str = "0"
     """Version of the dataset, for people; calendar versions suit."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Decides the split, the order of the output and every other draw."""
     score_all: bool = True
     """Later stages of a segment score a document that an earlier one rejected, too."""
@@ -128,11 +128,11 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     _check_names(values, Recipe, f"{where}: setting")
     if isinstance(values.get("output"), Mapping):
         _check_names(values["output"], Output, f"{where}: setting of [output]")
-    recipe = _build(Recipe, {**values, "sources": (), "stages": ()}, where)
-    recipe = recipe.model_copy(
+    bare: Recipe = _build(Recipe, {**values, "sources": (), "stages": ()}, where)
+    recipe = bare.model_copy(
         update={
             "sources": tuple(sources),
-            "stages": tuple(_seeded(stage, recipe.seed) for stage in stages),
+            "stages": tuple(_seeded(stage, bare.seed) for stage in stages),
         }
     )
     _check_sources(recipe, where)

@@ -126,7 +126,8 @@ def applies_to(stage: Stage, batch: pa.RecordBatch) -> Mask:
     if stage.sources is None:
         return mask
     of_source = pc.is_in(batch.column("source"), pa.array(stage.sources, pa.string()))
-    return mask & of_source.to_numpy(zero_copy_only=False)
+    here: Mask = np.asarray(of_source.to_numpy(zero_copy_only=False))
+    return mask & here
 
 
 class SegmentRun:

@@ -30,6 +30,8 @@ from curation.shards import MappedTexts, ShardWriter, read_shard, write_shard
 from curation.source import read_batches
 from curation.stage import GlobalStage, KeyShard, Scratch
 
+_FALSE = pa.scalar(False)  # noqa: FBT003 - Arrow's way to write it
+
 
 @dataclass(frozen=True)
 class Item(ABC):
@@ -223,7 +225,7 @@ class _Applying:
         count: StageCount,
     ) -> pa.RecordBatch:
         count.documents_in += int((~verdicts.rejected).sum())
-        rejected = answer.column("rejected").fill_null(value=False)
+        rejected = answer.column("rejected").fill_null(_FALSE)
         rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
         taken = answer.take(pa.array(rows)).to_pydict()
         reasons = np.array(taken["reason"], dtype=object)
@@ -286,7 +288,7 @@ class KeysItem(Item):
         alive = np.ones(table.num_rows, dtype=np.bool_)
         for path in self.decisions:
             answer = spread_decisions(path, self.index, table.num_rows).column("rejected")
-            alive &= ~answer.fill_null(value=False).to_numpy(zero_copy_only=False)
+            alive &= ~answer.fill_null(_FALSE).to_numpy(zero_copy_only=False)
         wall, cpu = time.perf_counter(), time.process_time()
         path = self.directory / f"keys-{self.index:05d}.arrow"
         keys = [part for part in self._key_batches(table, alive) if part.num_rows]

@@ -8,12 +8,12 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import typer
+import typer.core
 
 from curation.errors import CurationError
 
@@ -21,8 +21,26 @@ if TYPE_CHECKING:
     from curation.manifest import Manifest
     from curation.results import RunResult
 
+
+class StoppedError(CurationError):
+    """Ctrl-C."""
+
+
+class _Commands(typer.core.TyperGroup):
+    """The commands; a stopped one says what becomes of its work, not just "Aborted"."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise StoppedError(
+                "stopped; what is finished is kept: give the same command again to resume"
+            ) from None
+
+
 app = typer.Typer(
     name="curate",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -30,7 +48,7 @@ app = typer.Typer(
 )
 
 
-class Runner(str, Enum):
+class Runner(StrEnum):
     """Who runs the work items."""
 
     local = "local"
@@ -49,7 +67,9 @@ Out = Annotated[Path | None, typer.Option(help="Directory of the dataset.", meta
 Work = Annotated[
     Path | None, typer.Option(help="Directory of work shards, to share them.", metavar="DIR")
 ]
-Workers = Annotated[int, typer.Option(min=1, max=1024, help="Worker processes.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Worker processes.", show_default="all cores")
+]
 
 
 def _cpus() -> int:
@@ -85,7 +105,7 @@ def run(
     recipe: Recipe,
     out: Out = None,
     work: Work = None,
-    workers: Workers = _cpus(),
+    workers: Workers = None,
     runner: Annotated[Runner, typer.Option(help="Who runs the work items.")] = Runner.local,
     no_prefect: Annotated[
         bool, typer.Option("--no-prefect", help="Plain worker processes, no flow, no server.")
@@ -101,17 +121,18 @@ def run(
 
     Example: `curate run data/recipes/demo.toml --out data/out/demo --workers 2`
     """
-    from flows.running import RunRequest, run_request
+    from flows.running import RunRequest, model_directory, run_request
 
     _need_out(out, recipe)
     loaded_plan, options = _plan_and_options(
-        recipe, set_, out=out, work=work, workers=workers, batch_rows=batch_rows
+        recipe, set_, out=out, work=work, workers=workers or _cpus(), batch_rows=batch_rows
     )
     if no_prefect and runner is not Runner.local:
-        raise CurationUsage(f"--runner {runner.value} needs Prefect; leave --no-prefect out")
+        raise UsageError(f"--runner {runner.value} needs Prefect; leave --no-prefect out")
     request = RunRequest(recipe, tuple(set_ or ()), loaded_plan, options, runner.value, finetune)
     manifest, result = run_request(request, prefect=not no_prefect, quiet=as_json)
-    _report(options.out, manifest, result, as_json=as_json)
+    model = model_directory(options.out, finetune) if finetune is not None else None
+    _report(options.out, manifest, result, model, as_json=as_json)
 
 
 @app.command()
@@ -130,10 +151,10 @@ def finetune(
 
     Example: `curate finetune data/out/demo --job data/jobs/demo.toml`
     """
-    from flows.running import run_finetune
+    from flows.running import model_directory, run_finetune
 
     result = run_finetune(directory, job, out, prefect=not no_prefect, quiet=as_json)
-    _report(directory, None, result, as_json=as_json)
+    _report(directory, None, result, model_directory(directory, job, out), as_json=as_json)
 
 
 @app.command()
@@ -243,7 +264,7 @@ def diff(
         display.OUT.print(display.difference(found))
 
 
-class CurationUsage(CurationError):
+class UsageError(CurationError):
     """Options that do not go together."""
 
     exit_code = 2
@@ -251,7 +272,7 @@ class CurationUsage(CurationError):
 
 def _need_out(out: Path | None, recipe: Path) -> None:
     if out is None:
-        raise CurationUsage(
+        raise UsageError(
             f"curate run needs --out DIR, e.g. curate run {recipe} --out data/out/{recipe.stem}"
         )
 
@@ -268,12 +289,17 @@ def _plan_and_options(recipe: Path, overrides: list[str] | None, **options: Any)
 
 
 def _report(
-    out: Path, manifest: "Manifest | None", result: "RunResult | None", *, as_json: bool
+    out: Path,
+    manifest: "Manifest | None",
+    result: "RunResult | None",
+    model: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
     from flows import display
 
     if as_json:
-        values: dict[str, Any] = {"dataset": str(out)}
+        values: dict[str, Any] = {"dataset": str(out), "model": model and str(model)}
         if manifest is not None:
             values["manifest"] = manifest.model_dump(mode="json", exclude={"recipe", "rules"})
         if result is not None:
@@ -283,8 +309,8 @@ def _report(
     if manifest is not None:
         display.OUT.print(display.funnel(manifest))
         display.OUT.print(display.places(out, manifest))
-    if result is not None:
-        display.OUT.print(display.training(result))
+    if result is not None and model is not None:
+        display.OUT.print(display.training(result, model))
 
 
 def _print_json(value: Any) -> None:
@@ -301,17 +327,11 @@ def _fail(message: str, code: int) -> NoReturn:
     raise SystemExit(code)
 
 
-def _guarded(command: Callable[[], int | None]) -> NoReturn:
+def _guarded(command: Callable[[], None]) -> None:
     try:
-        code = command()
-        raise SystemExit(code or 0)
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
+        command()
     except CurationError as error:
         _fail(str(error), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("stopped; what is finished is kept: give the same command again to resume", 1)
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
@@ -322,7 +342,7 @@ def _guarded(command: Callable[[], int | None]) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `curate` command."""
-    _guarded(lambda: app(standalone_mode=False))
+    _guarded(app)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What people see in the terminal: tables and routes; text from the web is made harmless first."""
 
+import sys
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,17 +20,15 @@ from curation.plan import Plan
 if TYPE_CHECKING:
     from curation.results import RunResult
 
-OUT = Console(highlight=False, soft_wrap=False)
+_PIPED = None if sys.stdout.isatty() else 160
+OUT = Console(highlight=False, width=_PIPED)
+"""Results. Columns that nobody watches are not squeezed into 80 characters."""
 ERR = Console(stderr=True, highlight=False)
+"""Progress."""
 
 
 def plain(text: object) -> str:
-    """Returns a text that a terminal only prints: no control or bidirectional-override characters.
-
-    Examples:
-        >>> plain("a\\x1b[31mred")
-        'a\\ufffd[31mred'
-    """
+    """Returns a text that a terminal only prints: no control characters, no direction overrides."""
     return "".join(
         "\ufffd" if char not in "\n\t" and _is_unsafe(char) else char for char in str(text)
     )
@@ -169,14 +168,26 @@ def _hop_text(hop: Hop, document: dict[str, Any]) -> Text:
             if document.get(name) is not None:
                 text.append(f"  {name} {number(document[name])}")
         text.append("  " if hop.scores else "")
-    bounded = {bound["column"] for bound in hop.bounds}
-    for bound in hop.bounds:
+    bounds = _by_column(hop.bounds)
+    bounded = {bound["column"] for bound in bounds}
+    for bound in bounds:
         shown = f"{_short(bound['column'], hop)} {number(bound['value'])} in {_interval(bound)}; "
         text.append(shown, style="red" if bound["broken"] else "")
     for name, value in hop.scores.items():
         if name not in bounded and not name.endswith("_cluster"):
             text.append(f"{_short(name, hop)} {number(value)}; ", style="dim")
     return text
+
+
+def _by_column(bounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Joins the rules on one score into one interval."""
+    joined: dict[str, dict[str, Any]] = {}
+    for bound in bounds:
+        one = joined.setdefault(bound["column"], {**bound})
+        for side in ("low", "high"):
+            one[side] = bound[side] if one[side] is None else one[side]
+        one["broken"] = one["broken"] or bound["broken"]
+    return list(joined.values())
 
 
 def _short(column: str, hop: Hop) -> str:
@@ -237,17 +248,22 @@ def places(out: Path, manifest: Manifest) -> Text:
     return Text("\n".join(lines))
 
 
-def training(result: "RunResult") -> Text:
-    """Returns what a fine-tuning run bought."""
-    before, after = result.bits_per_byte_before, result.bits_per_byte_after
-    if before is None or after is None:
-        held_out = "no held-out documents"
-    else:
-        held_out = f"{before:.4f} before, {after:.4f} after"
+def training(result: "RunResult", directory: Path) -> Text:
+    """Returns what a fine-tuning run bought, and where it left the model."""
+    held_out = "no held-out documents"
+    if result.bits_per_byte is not None:
+        bits = result.bits_per_byte
+        held_out = (
+            f"{bits.before:.4f} before, {bits.after:.4f} after "
+            f"({bits.documents:,} documents, {size(bits.bytes)})"
+        )
+    trained = (
+        f"{result.tokens_per_second:,.0f} tokens/s on {result.device.name}; "
+        f"{result.tokens.trained:,} tokens in {seconds(result.seconds.train)}"
+    )
     lines = [
-        f"model     {result.model_path}{'  (reused)' if result.reused else ''}",
-        f"held-out bits per byte: {held_out}",
-        f"{result.tokens_per_second:,.0f} tokens/s on {result.device}; "
-        f"{result.tokens:,} tokens trained in {seconds(result.seconds.train)}",
+        f"model     {directory}{'  (reused)' if result.reused else ''}",
+        f"trained   {trained}, {result.model.parameters:,} parameters",
+        f"held-out bits per byte  {held_out}",
     ]
     return Text("\n".join(lines))

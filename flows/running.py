@@ -1,6 +1,6 @@
 """What `curate run` and `curate finetune` do: with Prefect or without, with progress on stderr."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,10 @@ from curation.plan import Plan
 from curation.runner import RunOptions
 from flows.display import ERR
 
+OnTrain = Callable[[Mapping[str, Any]], None]
+
 if TYPE_CHECKING:
+    from curation.job import Job
     from curation.manifest import Manifest
     from curation.results import RunResult
 
@@ -63,24 +66,27 @@ def run_finetune(
         return run_finetuning(dataset.absolute(), job.absolute(), out, on_train)
 
 
-def _checked_job(job: Path) -> Any:
-    from curation.results import load_job
+def model_directory(dataset: Path, job: Path, out: Path | None = None) -> Path:
+    """Returns where a job's model goes: `out`, or a place of its own beside the shards."""
+    return (out or dataset / "models" / _checked_job(job).name).absolute()
+
+
+def _checked_job(job: Path) -> "Job":
+    from curation.job import load_job
 
     return load_job(job)
 
 
-def _finetune(
-    dataset: Path, job: Path, out: Path | None, on_train: Callable[[dict[str, Any]], None]
-) -> "RunResult":
-    from curation.results import prepare_job, run_job
+def _finetune(dataset: Path, job: Path, out: Path | None, on_train: OnTrain) -> "RunResult":
+    from curation.handoff import prepare_job
+    from curation.results import run_job
 
-    loaded = _checked_job(job)
-    target = out or dataset / "models" / loaded.name
-    return run_job(prepare_job(loaded, dataset.absolute(), target.absolute()), on_progress=on_train)
+    target = model_directory(dataset, job, out)
+    return run_job(prepare_job(_checked_job(job), dataset.absolute(), target), on_progress=on_train)
 
 
 def _with_prefect(
-    request: RunRequest, listen: Listener, on_train: Callable[[dict[str, Any]], None]
+    request: RunRequest, listen: Listener, on_train: OnTrain
 ) -> "tuple[Manifest, RunResult | None]":
     _prefect_or_say()
     from flows.curate import run_curation
@@ -102,7 +108,7 @@ def _prefect_or_say() -> None:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[tuple[Listener, Callable[[dict[str, Any]], None]]]:
+def _progress(*, quiet: bool) -> Iterator[tuple[Listener, OnTrain]]:
     """Yields a listener for work items and one for training events; both draw on stderr."""
     columns = (
         TextColumn("{task.description}"),
@@ -122,7 +128,7 @@ def _progress(*, quiet: bool) -> Iterator[tuple[Listener, Callable[[dict[str, An
                 reused = done.record is not None and done.record.reused
                 bars.update(tasks[name], advance=1, note="reused" if reused else "")
 
-        def on_train(event: dict[str, Any]) -> None:
+        def on_train(event: Mapping[str, Any]) -> None:
             total = event.get("total_steps")
             if "train" not in tasks:
                 tasks["train"] = bars.add_task("fine-tune", total=total, note="")

@@ -22,7 +22,9 @@ from curation.shards import read_shard
 from tests.conftest import write_jsonl
 
 WORDS = [
-    f"{a}{b}" for a in ("ba", "de", "ki", "lo", "mu", "ra", "so", "ti") for b in "abdeiklmnorstu"
+    f"{a}{b}"
+    for a in ("band", "deck", "kilo", "lorn", "must", "rain", "sold", "tide")
+    for b in "abdeiklmnorstu"
 ]
 
 
@@ -162,7 +164,7 @@ def test_shards_are_equal_and_read_by_others(dataset: Path) -> None:
     assert max(counts) - min(counts) <= 1
     table = read_shard(dataset / train[0].path)
     assert polars.read_ipc(dataset / train[0].path).height == table.num_rows
-    assert duckdb.from_arrow(table).aggregate("count(*)").fetchone() == (table.num_rows,)
+    assert duckdb.from_arrow(table).aggregate("count(*)").fetchall() == [(table.num_rows,)]
 
 
 @pytest.mark.slow
@@ -234,7 +236,7 @@ def test_a_run_stopped_at_any_item_resumes_to_the_same_bytes(
     corpus: Path, dataset: Path, tmp_path: Path
 ) -> None:
     plan = make_plan(loaded(corpus))
-    for stop_after in (1, 5, 12, 20, 31):
+    for stop_after in (1, 5, 12, 20):
 
         def execute(step: Step, left: list[int] = [stop_after]) -> list[Record]:  # noqa: B006
             made = []

@@ -1,0 +1,169 @@
+"""The hand-off: a job tied to its corpus by digests, written as job.json.
+
+`job.json` names the manifest's digest and the digest over all shards, so the job can be run by
+hand, later, or on another machine, and the trainer refuses a corpus that is not the one it was
+made for. No torch here.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from curation import __version__
+from curation.errors import DataError, RecipeError
+from curation.job import HUB, Job, Settings, absolute
+from curation.manifest import Manifest, fingerprint_of, read_manifest, write_json
+from curation.shards import file_sha256
+
+JOB_FORMAT = 1
+"""Raised by hand when the same job gives other numbers than before."""
+
+
+class CorpusRef(Settings):
+    """Which corpus: what the trainer verifies and the model card names."""
+
+    name: str
+    version: str
+    fingerprint: str
+    """Of the recipe."""
+    manifest_sha256: str
+    """Of the bytes of manifest.json."""
+    shards_digest: str
+    """Over split, path and SHA-256 of every shard: the same documents give the same one."""
+
+
+class PreparedJob(Settings):
+    """The content of job.json: a job, its corpus and where to write."""
+
+    format: int = JOB_FORMAT
+    digest: str
+    """Identity of the run: settings, corpus, start weights, versions; no paths."""
+    job: Job
+    dataset: Path
+    output: Path
+    corpus: CorpusRef
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Digests of a given tokenizer and of a local checkpoint, by setting."""
+
+
+def prepare_job(job: Job, dataset: Path, out: Path) -> Path:
+    """Ties a job to a dataset and writes `out/job.json`.
+
+    Args:
+        job: The job, with absolute paths (`load_job`) or paths relative to the working directory.
+        dataset: Directory of a finished run: manifest.json and shards.
+        out: Directory that job, model and result are written to; made if missing.
+
+    Returns:
+        Path of job.json.
+
+    Raises:
+        DataError: There is no finished dataset.
+        RecipeError: A given tokenizer or checkpoint is missing, or torch is not installed.
+    """
+    job = absolute(job, Path.cwd())
+    manifest = read_manifest(dataset)
+    corpus = corpus_ref(manifest, dataset)
+    inputs = _input_digests(job)
+    prepared = PreparedJob(
+        digest=job_digest(job, corpus, inputs),
+        job=job,
+        dataset=dataset.resolve(),
+        output=out.resolve(),
+        corpus=corpus,
+        inputs=inputs,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    path = out.resolve() / "job.json"
+    write_json(path, prepared)
+    return path
+
+
+def read_job(path: Path) -> PreparedJob:
+    """Reads a job.json.
+
+    Raises:
+        DataError: The file is missing, damaged or of another format.
+    """
+    try:
+        prepared = PreparedJob.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"job {path}: cannot be read ({error.strerror}); prepare it") from error
+    except ValidationError as error:
+        line = " ".join(str(error).split())
+        raise DataError(f"job {path}: is not a job.json ({line:.120}); prepare it again") from error
+    if prepared.format != JOB_FORMAT:
+        raise DataError(
+            f"job {path}: has format {prepared.format}, this version reads {JOB_FORMAT}; "
+            "prepare it again"
+        )
+    return prepared
+
+
+def corpus_ref(manifest: Manifest, dataset: Path) -> CorpusRef:
+    """Returns what identifies a dataset to a job."""
+    shards = sorted((shard.split, shard.path, shard.sha256) for shard in manifest.shards)
+    return CorpusRef(
+        name=manifest.name,
+        version=manifest.version,
+        fingerprint=manifest.fingerprint,
+        manifest_sha256=file_sha256(dataset / "manifest.json"),
+        shards_digest=fingerprint_of(shards),
+    )
+
+
+def job_digest(job: Job, corpus: CorpusRef, inputs: Mapping[str, str]) -> str:
+    """Returns the identity of a run: all that can alter its numbers, but the device.
+
+    The manifest's own digest stays out: timings in it change when nothing else does.
+    """
+    settings = job.model_dump(mode="json")
+    for setting, digest in inputs.items():
+        table, _, key = setting.partition(".")
+        settings[table][key] = digest
+    known = (corpus.name, corpus.version, corpus.fingerprint, corpus.shards_digest)
+    return fingerprint_of(JOB_FORMAT, settings, known, library_versions())
+
+
+def library_versions() -> dict[str, str]:
+    """Returns the versions of what decides a run's numbers, read without importing any of it.
+
+    Raises:
+        RecipeError: One of them is not installed.
+    """
+    versions = {"curation": __version__}
+    for name in ("torch", "transformers", "tokenizers", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError as error:
+            raise RecipeError(
+                f"fine-tuning needs {name}, which is not installed; "
+                "run: pip install 'curation[finetune]'"
+            ) from error
+    return versions
+
+
+def _input_digests(job: Job) -> dict[str, str]:
+    digests = {}
+    if job.tokenizer.path:
+        digests["tokenizer.path"] = _digest_of_files(job.tokenizer.path, "tokenizer.path")
+    if job.model.checkpoint and not job.model.hub_id:
+        digests["model.checkpoint"] = _digest_of_files(job.model.checkpoint, "model.checkpoint")
+    return digests
+
+
+def _digest_of_files(path: str, setting: str) -> str:
+    """Digests a file, or the files right in a directory, by name and content."""
+    root = Path(path)
+    files = [root] if root.is_file() else sorted(f for f in root.glob("*") if f.is_file())
+    if not files:
+        hint = f"; a model on the hub is written '{HUB}owner/name'" if "model" in setting else ""
+        raise RecipeError(f"{setting} {path}: no such file, nor a directory with files{hint}")
+    digest = hashlib.sha256()
+    for file in files:
+        name = file.name if root.is_dir() else ""
+        digest.update(f"{name}\0{file_sha256(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,143 @@
+"""Records of web archives one after another, with damage between them told and passed over.
+
+Where lengths are wrong, the reader looks for what is plainly the begin of a record. So a
+truncated record costs itself and not the next one.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from curation.sources.compression import Compression, compression_of, plain_pieces, zstd_pieces
+from curation.sources.envelope import MOST_HEAD, MOST_LINE, Arc, Format, Head, Warc
+from curation.sources.members import Accepts, chain_entry, gzip_pieces, member_end, peek
+from curation.sources.opening import RawFile
+from curation.sources.stream import Place, Stream
+from curation.sources.unreadable import UnreadableError
+
+_LOOK = MOST_LINE
+"""Bytes looked at after a record, to see whether another begins there."""
+_CUT_PROBE = 4 << 20
+"""A file whose second entry lies further in than this is not cut."""
+
+
+class Envelope(NamedTuple):
+    """A record as the archive holds it, or a stretch of the file that is none."""
+
+    place: Place
+    head: Head | None
+    block: bytes
+    error: tuple[str, str] | None = None
+    """Reason code and detail; then the block is empty."""
+
+
+class Archive:
+    """A web archive that is open for reading.
+
+    Args:
+        raw: The stored bytes.
+        limit: Longest block, in bytes, that is brought into memory.
+    """
+
+    def __init__(self, raw: RawFile, limit: int) -> None:
+        self.raw = raw
+        self.limit = limit
+        self.compression: Compression = compression_of(raw)
+        self.format = self._format()
+
+    def _format(self) -> Format:
+        arc = Arc()
+        head = self.raw.all_at(0, MOST_LINE) if self.compression == "none" else peek(self.raw, 0)
+        if arc.starts(head.lstrip(b"\r\n")):
+            return arc
+        damaged = not Warc().starts(head.lstrip(b"\r\n"))
+        return arc if damaged and ".arc" in self.raw.name.lower() else Warc()
+
+    def is_entry(self, data: bytes) -> bool:
+        """Says whether a member that begins with these bytes begins with a record."""
+        return self.format.starts(data.lstrip(b"\r\n"))
+
+    def can_cut(self) -> bool:
+        """Says whether records can be found after any offset, without reading what is before.
+
+        Of an uncompressed file all heads before the offset have to be read: that is quick on a
+        local disk only.
+        """
+        if self.compression == "none":
+            return "://" not in self.raw.file.url
+        if self.compression != "gzip" or not self.raw.seekable:
+            return False
+        at = member_end(self.raw, 0, _CUT_PROBE)
+        while at is not None and at < _CUT_PROBE and self.raw.at(at, 1):
+            if self.is_entry(peek(self.raw, at)):
+                return True
+            at = member_end(self.raw, at, _CUT_PROBE)
+        return False
+
+    def envelopes(self, start: int, stop: int | None) -> Iterator[Envelope]:
+        """Yields what begins in [start, stop); None: up to the end of the file."""
+        if self.compression == "none":
+            yield from self._plain(start, stop)
+            return
+        if self.compression == "gzip":
+            first = chain_entry(self.raw, start, self.is_entry) if start else 0
+            last = None if stop is None else chain_entry(self.raw, stop, self.is_entry)
+            pieces = gzip_pieces(self.raw, first, last, self.is_entry)
+        else:
+            pieces = zstd_pieces(self.raw)
+        yield from self._read(Stream(pieces, self.is_entry, None))
+
+    def _plain(self, start: int, stop: int | None) -> Iterator[Envelope]:
+        known = _KNOWN.setdefault((self.raw.file.url, self.raw.file.stamp), {0})
+        begin = max(at for at in known if at <= start)
+        stream = Stream(plain_pieces(self.raw, begin), _never, begin)
+        for envelope in self._read(stream):
+            if stop is not None and envelope.place.offset >= stop:
+                known.add(envelope.place.offset)
+                return
+            if envelope.place.offset >= start:
+                yield envelope
+
+    def _read(self, stream: Stream) -> Iterator[Envelope]:
+        while stream.next_region():
+            while envelope := self._next(stream):
+                yield envelope
+            if stream.damage:
+                yield Envelope(stream.rest(), None, b"", stream.damage)
+
+    def _next(self, stream: Stream) -> Envelope | None:
+        stream.skip_newlines()
+        if not stream.fill(1):
+            return None
+        begin = stream.position
+        stream.fill(MOST_HEAD)
+        try:
+            head = self.format.parse(stream.data, stream.at)
+        except UnreadableError as error:
+            stream.advance(1)
+            self._pass_over(stream, None)
+            return self._envelope(stream, begin, None, (error.code, error.detail))
+        if head.length > self.limit:
+            stream.advance(head.size)
+            passed = self._pass_over(stream, head.length)
+            what = f"{head.length} bytes, limit {self.limit}"
+            if passed < head.length:
+                what = f"{passed} of {head.length} bytes"
+            code = "truncated_record" if passed < head.length else "record_too_large"
+            return self._envelope(stream, begin, head, (code, what))
+        return self._take(stream, head)
+
+    def _take(self, stream: Stream, head: Head) -> Envelope:
+        """Takes a record whose block fits into memory."""
+        begin, total = stream.position, head.size + head.length
+        stream.fill(total + _LOOK)
+        whole = stream.available >= total
+        error = None
+        if not whole or not self._record_follows(stream, stream.at + total):
+            block_at = stream.at + head.size
+            following = self.format.candidate(stream.data, block_at, stream.at + total)
+            if following >= 0 or not whole:
+                total = (following if following >= 0 else len(stream.data)) - stream.at
+                error = ("truncated_record", f"{total - head.size} of {head.length} bytes")
+        block = stream.data[stream.at + head.size : stream.at + total]
+        stream.advance(total)
+        return self._envelope(stream, begin, head, error, block)

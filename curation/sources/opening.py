@@ -1,0 +1,94 @@
+"""Opening input files, local or behind fsspec, and reading them at any byte offset."""
+
+from typing import Any
+
+import fsspec
+
+from curation.errors import DataError
+from curation.source import InputFile
+
+BLOCK = 1 << 20
+"""Bytes read at once: large enough that a remote file system is not asked too often."""
+
+
+class RawFile:
+    """The stored bytes of an input file, read through one window of about a megabyte.
+
+    Memory does not grow with the file. A file system that cannot seek is read forward only.
+
+    Raises:
+        DataError: The file cannot be opened, or fails while it is read.
+    """
+
+    def __init__(self, file: InputFile) -> None:
+        self.file = file
+        self.name = file.name
+        self._handle = _open(file)
+        self._window = memoryview(b"")
+        self._start = 0
+        self._next = 0
+
+    def __enter__(self) -> "RawFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._handle.close()
+
+    @property
+    def seekable(self) -> bool:
+        """Says whether the file can be read at any offset, not only from start to end."""
+        return bool(self._handle.seekable())
+
+    def at(self, offset: int, count: int = BLOCK) -> memoryview:
+        """Returns 1 to `count` bytes that lie at `offset`; nothing only at the end of the file."""
+        inside = offset - self._start
+        if not 0 <= inside < len(self._window):
+            self._load(offset, count)
+            inside = 0
+        return self._window[inside : inside + count]
+
+    def all_at(self, offset: int, count: int) -> bytes:
+        """Returns `count` bytes at `offset`, fewer only at the end of the file."""
+        parts: list[bytes] = []
+        while count > 0 and (part := self.at(offset, count)):
+            parts.append(bytes(part))
+            offset += len(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _load(self, offset: int, count: int) -> None:
+        try:
+            if offset != self._next:
+                if not self.seekable:
+                    raise DataError(
+                        f"{self.name}: is read from start to end only, expected a server that "
+                        f"answers byte ranges (wanted byte {offset}); download the file first"
+                    )
+                self._handle.seek(offset)
+            data = self._handle.read(max(count, BLOCK)) or b""
+        except DataError:
+            raise
+        # Every file system behind fsspec brings its own errors (aiohttp's, botocore's).
+        except Exception as error:
+            raise _failed(self.name, "reading it failed", error) from error
+        self._window, self._start, self._next = memoryview(data), offset, offset + len(data)
+
+
+def _open(file: InputFile) -> Any:
+    try:
+        if "://" not in file.url:
+            # Not through fsspec: it reads "::" and "*" in a local name as its own syntax.
+            return open(file.url, "rb", buffering=0)
+        return fsspec.open(file.url, "rb").open()
+    except Exception as error:
+        raise _failed(file.name, "it cannot be opened", error) from error
+
+
+def _failed(name: str, what: str, error: Exception) -> DataError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    return DataError(
+        f"input file {name}: {what} ({reason}); expected a readable file; "
+        "check that it is there and its permissions, then run again"
+    )

@@ -1,0 +1,155 @@
+"""Near-duplicates by MinHash bands, verified by exact Jaccard similarity.
+
+Source: Broder 1997, "On the resemblance and containment of documents"; shingles of words and bands
+as in Lee et al. 2022, "Deduplicating Training Data Makes Language Models Better", arXiv 2107.06499.
+Differs: every candidate pair is verified on the exact sets, a document goes only for a survivor
+that is near enough (no connected components), and bands and rows follow from the recall.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from curation.buffers import text_buffers
+from curation.candidates import find_candidates, load_candidates, read_ranked, spill
+from curation.clusters import Survivors, choose_survivors
+from curation.schema import score
+from curation.shuffle import decisions, insert, open_database
+from curation.stage import BatchFunction, Columns, GlobalStage, KeyShard, Scratch, Texts
+from curation.text.minhash import (
+    Banding,
+    band_keys,
+    choose_banding,
+    fewest_bands,
+    make_permutations,
+    sign,
+)
+
+REASON = "near_duplicate"
+
+_ANSWER = """
+WITH members AS (
+    SELECT o.*, document, doc_id, min(doc_id) OVER (PARTITION BY o.cluster) AS cluster_id,
+        count(*) OVER (PARTITION BY o.cluster) AS size
+    FROM outcomes AS o JOIN ranked USING (rank))
+SELECT CAST(m.document >> 32 AS INTEGER) AS shard,
+    CAST(m.document & 4294967295 AS INTEGER) AS row,
+    m.twin >= 0 AS rejected,
+    CASE WHEN rejected THEN ? END AS reason,
+    CASE WHEN rejected THEN m.similarity END AS similarity,
+    CASE WHEN rejected THEN CAST(? AS DOUBLE) END AS bound,
+    kept.doc_id AS other_id,
+    m.cluster_id AS cluster
+FROM members AS m LEFT JOIN ranked AS kept ON kept.rank = m.twin
+WHERE m.size > 1 ORDER BY m.doc_id, m.document
+"""
+
+
+class MinhashDedup(GlobalStage):
+    """Rejects documents that nearly repeat a document that stays.
+
+    A document is the set of its shingles (`ngram` consecutive words of the lower-cased text). In
+    the order longest, oldest, smallest doc_id, a document is rejected only if its Jaccard
+    similarity with one that stays is `threshold` or more; `other_id` is the most similar of those.
+    Documents without a word are never near-duplicates.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
+
+    kind: Literal["minhash_dedup"] = "minhash_dedup"
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    """Jaccard similarity of two documents' shingles, 0 to 1, from which one has to go."""
+    recall: float = Field(default=0.99, gt=0, lt=1)
+    """Smallest probability that a pair at the threshold is looked at; nearer pairs more likely."""
+    permutations: int = Field(default=128, ge=1, le=4096)
+    """Most hash permutations for a document: more of them mean fewer pairs to verify."""
+    ngram: int = Field(default=5, ge=1, le=64)
+    """Words in a shingle."""
+    seed: int | None = Field(default=None, ge=0, lt=1 << 32)
+    """Seed of the permutations; default: the recipe's seed, or 0 outside of a recipe."""
+
+    @model_validator(mode="after")
+    def _check_banding(self) -> Self:
+        if choose_banding(self.threshold, self.recall, self.permutations) is None:
+            least = fewest_bands(self.threshold, self.recall)
+            raise ValueError(
+                f"{self.permutations} permutations cannot find pairs of similarity "
+                f"{self.threshold} with recall {self.recall}; expected {least} or more"
+            )
+        return self
+
+    @property
+    def banding(self) -> Banding:
+        """Bands and rows, as they follow from threshold, recall and permutations."""
+        found = choose_banding(self.threshold, self.recall, self.permutations)
+        assert found is not None  # the settings were validated
+        return found
+
+    def writes(self) -> pa.Schema:
+        """Returns the cluster and the similarity to the kept twin."""
+        return pa.schema(
+            [
+                score(
+                    self.column("cluster"),
+                    pa.string(),
+                    "Smallest doc_id of the cluster of near-duplicates; null outside of one.",
+                ),
+                score(
+                    self.column("similarity"),
+                    pa.float64(),
+                    "Jaccard similarity to the most similar document that stays; null if kept.",
+                    unit="ratio",
+                    low=0,
+                    high=1,
+                ),
+            ]
+        )
+
+    def keys(self) -> BatchFunction:
+        """Returns the function that makes `bands`, `chars` and `created` of a batch."""
+        banding = self.banding
+        permutations = make_permutations(banding.permutations, self.seed or 0)
+
+        def make_keys(batch: pa.RecordBatch) -> Columns:
+            texts = batch.column("text")
+            signatures, shingles = sign(*text_buffers(texts), self.ngram, *permutations)
+            flat = band_keys(signatures, banding.bands).reshape(-1)
+            return {
+                "bands": pa.FixedSizeListArray.from_arrays(
+                    pa.array(flat), banding.bands, mask=pa.array(shingles == 0)
+                ),
+                "chars": pc.utf8_length(texts).cast(pa.int64()),
+                "created": batch.column("created").cast(pa.int64()),
+            }
+
+        return make_keys
+
+    def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:
+        """Returns a row for each document of a cluster of near-duplicates, ordered by doc_id."""
+        files = [scratch.directory / name for name in ("buckets", "sets", "members")]
+        with open_database(scratch) as database:
+            find_candidates(database, shards, scratch)
+            ranked = read_ranked(database)
+            candidates = load_candidates(database, ranked, texts, self.ngram, scratch.directory)
+            members = spill(files[-1], np.int64, [candidates.buckets])
+            survivors = choose_survivors(candidates, self.threshold, members)
+            for file in files:
+                file.unlink()
+            database.execute(
+                "CREATE TABLE outcomes (rank BIGINT, twin BIGINT, similarity DOUBLE, "
+                "cluster BIGINT)"
+            )
+            insert(database, "outcomes", _outcomes(survivors))
+            answer = database.sql(_ANSWER, params=[REASON, self.threshold]).to_arrow_table()
+        return decisions(answer)
+
+
+def _outcomes(survivors: Survivors) -> dict[str, pa.Array]:
+    ranks = np.arange(len(survivors.twin))
+    return {"rank": pa.array(ranks)} | {
+        name: pa.array(values) for name, values in survivors._asdict().items()
+    }

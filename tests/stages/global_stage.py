@@ -1,0 +1,84 @@
+"""Runs a global stage as the runner does: keys shard by shard into files, then one decision."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from curation.schema import DECISION, DOCUMENT
+from curation.stage import GlobalStage, KeyShard, Scratch
+
+
+def document(doc_id, text, *, created=None, file="a.jsonl", offset=0):
+    """A DOCUMENT row; `created` is a year."""
+    return {
+        "doc_id": doc_id,
+        "record_id": doc_id,
+        "source": "test",
+        "text": text,
+        "created": created and datetime(created, 1, 1, tzinfo=UTC),
+        "origin": {"file": file, "offset": offset, "length": 1},
+    }
+
+
+class FakeTexts:
+    """The texts of some shards in memory."""
+
+    def __init__(self, shards: Sequence[pa.RecordBatch]) -> None:
+        self._texts = [shard.column("text") for shard in shards]
+
+    def take(self, shard: int, rows: np.ndarray) -> pa.LargeStringArray:
+        assert rows.dtype == np.int64
+        return self._texts[shard].take(pa.array(rows))
+
+
+def write_keys(stage: GlobalStage, shard: pa.RecordBatch, path: Path, batch_rows: int = 3) -> None:
+    """Writes the key file of a shard, in several batches."""
+    make = stage.keys()
+    batches = []
+    for start in range(0, shard.num_rows, batch_rows):
+        part = shard.slice(start, batch_rows)
+        rows = np.flatnonzero(part.column("text").is_valid().to_numpy(zero_copy_only=False))
+        found = part.take(pa.array(rows))
+        columns = {"row": pa.array((rows + start).astype(np.int32)), "doc_id": found["doc_id"]}
+        batches.append(pa.RecordBatch.from_pydict(columns | dict(make(found))))
+    table = pa.Table.from_batches(batches)
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+def decide(stage: GlobalStage, shards: Sequence[Sequence[dict]], directory: Path, **scratch):
+    """Returns the DECISION rows of documents on shards, with the doc_id of each added."""
+    directory.mkdir(parents=True, exist_ok=True)
+    batches = [pa.RecordBatch.from_pylist(list(rows), schema=DOCUMENT) for rows in shards]
+    keys = []
+    for number, batch in enumerate(batches):
+        if batch.num_rows:
+            keys.append(KeyShard(number, directory / f"keys-{number}.arrow"))
+            write_keys(stage, batch, keys[-1].path)
+    room = directory / "scratch"
+    room.mkdir(exist_ok=True)
+    answer = stage.decide(keys, FakeTexts(batches), Scratch(room, **scratch))
+    assert answer.schema == DECISION
+    assert not list(room.iterdir()), "the stage left files behind"
+    rows = answer.to_pylist()
+    for row in rows:
+        row["doc_id"] = batches[row["shard"]].column("doc_id")[row["row"]].as_py()
+    return rows
+
+
+def kept_ids(shards, rows) -> list[str]:
+    """Returns the doc_ids that stay, sorted."""
+    rejected = {row["doc_id"] for row in rows if row["rejected"]}
+    return sorted({doc["doc_id"] for shard in shards for doc in shard} - rejected)
+
+
+def dealt(documents: Sequence[dict], shards: int, seed: int) -> list[list[dict]]:
+    """Deals documents onto shards at random."""
+    rng = np.random.default_rng(seed)
+    dealt: list[list[dict]] = [[] for _ in range(shards)]
+    for index in rng.permutation(len(documents)):
+        dealt[rng.integers(shards)].append(documents[index])
+    return dealt
