@@ -18,7 +18,7 @@ from curation.buffers import text_buffers
 from curation.clusters import Candidates
 from curation.shuffle import Repeats, document_numbers, insert, place_of, read_keys
 from curation.stage import KeyShard, Scratch, Texts
-from curation.text.jaccard import shingle_sets
+from curation.text.jaccard import put_rarest_first, shingle_sets
 
 _TAKE_CHARS = 8 << 20
 
@@ -133,6 +133,7 @@ def load_candidates(
     starts = np.empty_like(ranked.documents)
     sizes = np.empty_like(ranked.documents)
     sets = spill(directory / "sets", np.uint64, _sets(ranked, texts, ngram, (starts, sizes)))
+    put_rarest_first(sets, starts, sizes)
     return Candidates(sets, starts, sizes, buckets, bounds, places)
 
 

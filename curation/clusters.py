@@ -21,7 +21,7 @@ class Candidates(NamedTuple):
     """
 
     sets: npt.NDArray[np.uint64]
-    """uint64[m]: the shingle sets, each ascending and without repeats, in any order."""
+    """uint64[m]: the shingle sets, each ascending and without repeats, one after another."""
     starts: npt.NDArray[np.int64]
     """int64[n]: where the set of each document starts."""
     sizes: npt.NDArray[np.int64]

@@ -28,6 +28,9 @@ def open_database(scratch: Scratch) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens a database in memory that spills into a directory of its own, gone afterwards.
 
     It takes half of the memory of `scratch`; the other half is for arrays.
+
+    Raises:
+        DataError: Memory and disk are full.
     """
     spill = scratch.directory / "duckdb"
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -40,6 +43,11 @@ def open_database(scratch: Scratch) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = duckdb.connect(":memory:", config=settings)
     try:
         yield connection
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        raise DataError(
+            f"grouping of keys in {scratch.directory}: {str(error).splitlines()[0]}; expected room "
+            f"to spill what does not fit into {settings['memory_limit']}; free some disk space"
+        ) from error
     finally:
         connection.close()
         shutil.rmtree(spill, ignore_errors=True)

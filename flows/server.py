@@ -136,6 +136,7 @@ def _release(process: "subprocess.Popen[bytes]") -> None:
     assert process.stdout is not None
     process.stdin.close()
     process.stdout.close()
+    threading.Thread(target=process.wait, daemon=True).start()  # leaves no zombie behind
 
 
 def main() -> None:

@@ -11,14 +11,13 @@ from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial, wraps
 from importlib import import_module
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 from prefect.states import Completed, Failed
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
 
 from curation.errors import CurationError, RecipeError
 from curation.local import Listener, Progress
@@ -70,15 +69,22 @@ def completed(result: R, *, reused: bool, message: str | None = None) -> R:
     return Completed(name=name, message=message, data=result)  # type: ignore[return-value]
 
 
-@task(name="work", task_run_name="{label}", cache_policy=NO_CACHE, persist_result=False)
-@failing_in_one_line
-def work(label: str, items: quote, run: quote) -> list[Record]:  # noqa: ARG001 - the run's name
-    """Runs some items one after the other; a failing one does not stop its neighbours.
+class Group:
+    """The items of one task. A class without fields, so that Prefect and Dask do not look in.
 
-    Args:
-        label: What people see.
-        items: Sequence of `Item`; quoted, or Prefect walks every field of it in search of futures.
-        run: The `RunItem` that does it, quoted likewise.
+    They would visit every field of every item in search of futures, and rebuild what they visit.
+    """
+
+    def __init__(self, label: str, items: Sequence[Item]) -> None:
+        """Takes the name of the task run and what it does, in order."""
+        self.label = label
+        self.items = items
+
+
+@task(name="work", task_run_name="{group.label}", cache_policy=NO_CACHE, persist_result=False)
+@failing_in_one_line
+def work(group: Group, run: RunItem) -> list[Record]:
+    """Runs some items one after the other; a failing one does not stop its neighbours.
 
     Returns:
         The records in item order; the state is `Reused` where all were there.
@@ -88,10 +94,9 @@ def work(label: str, items: quote, run: quote) -> list[Record]:  # noqa: ARG001 
     """
     records: list[Record] = []
     failure: CurationError | None = None
-    run_item = cast(RunItem, run.unquote())
-    for item in cast(Sequence[Item], items.unquote()):
+    for item in group.items:
         try:
-            records.append(run_item(item))
+            records.append(run(item))
         except CurationError as error:
             failure = failure or error
     if failure is not None:
@@ -100,13 +105,6 @@ def work(label: str, items: quote, run: quote) -> list[Record]:  # noqa: ARG001 
     return completed(
         records, reused=reused == len(records), message=f"{reused} of {len(records)} reused"
     )
-
-
-class Group(NamedTuple):
-    """The items of one task."""
-
-    label: str
-    items: Sequence[Item]
 
 
 def grouped(step: Step, workers: int) -> Iterator[Group]:
@@ -159,11 +157,7 @@ class TaskSteps:
         return records
 
     def _submit(self, group: Group) -> PrefectFuture[Any]:
-        parameters = {
-            "label": group.label,
-            "items": quote(group.items),
-            "run": quote(self._run),
-        }
+        parameters = {"group": group, "run": self._run}
         future: PrefectFuture[Any] = self._runner.submit(work, parameters)
         return future
 

@@ -134,10 +134,11 @@ def _train_and_score(
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     before = _score(job, model, inputs.held_out, progress, "before")
     length = job.data.sequence_length
-    checkpoints = prepared.output / "checkpoints" / prepared.digest[:16]
+    saves = job.training.checkpoint_every_steps is not None
+    states = prepared.output / "checkpoints" / prepared.digest[:16] if saves else work / "trainer"
     with progress.phase("train"):
         sequences = PackedSequences(inputs.stream, inputs.plan, length)
-        trained = train(job, model, sequences, checkpoints, progress)
+        trained = train(job, model, sequences, states, progress)
     after = _score(job, trained.model, inputs.held_out, progress, "after")
     scores = None
     if inputs.held_out is not None and before is not None and after is not None:

@@ -102,7 +102,7 @@ def sequences_to_present(job: Job, available: int) -> int:
 
 
 def train(
-    job: Job, model: Any, sequences: PackedSequences, checkpoints: Path, progress: Progress
+    job: Job, model: Any, sequences: PackedSequences, states: Path, progress: Progress
 ) -> Trained:
     """Trains a model on sequences in the order in which they come.
 
@@ -110,14 +110,14 @@ def train(
         job: The job.
         model: Trained in place.
         sequences: One item for each sequence presented.
-        checkpoints: Where the state is saved if the job asks for it, and found after a kill.
+        states: Where the state is saved if the job asks for it, and found after a kill.
         progress: Gets "step" events.
 
     Raises:
         CurationError: The device's memory does not suffice, or the loss stopped being finite.
         RecipeError: The batch cannot be shared evenly among the devices.
     """
-    arguments = _arguments(job, len(sequences), checkpoints)
+    arguments = _arguments(job, len(sequences), states)
     reporter = _Reporter(job, progress)
     trainer = _MeasuredTrainer(
         model=model, args=arguments, train_dataset=sequences, callbacks=[reporter]
@@ -125,7 +125,7 @@ def train(
     trainer.remove_callback(PrinterCallback)
     begun = time.perf_counter()
     try:
-        trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
+        trainer.train(resume_from_checkpoint=_last_state(states))
     except torch.OutOfMemoryError as error:
         raise CurationError(
             f"CUDA out of memory at batch_size {job.training.batch_size} x sequence_length "
@@ -210,12 +210,12 @@ class _Reporter(TrainerCallback):
         ]
 
 
-def _arguments(job: Job, presented: int, checkpoints: Path) -> TrainingArguments:
+def _arguments(job: Job, presented: int, states: Path) -> TrainingArguments:
     spec, precision = job.training, resolve_precision(job.training.precision)
     steps = math.ceil(presented / spec.batch_size)
     saves = spec.checkpoint_every_steps
     return TrainingArguments(
-        output_dir=str(checkpoints),
+        output_dir=str(states),
         num_train_epochs=1,
         train_sampling_strategy="sequential",
         per_device_train_batch_size=_device_batch(job),
@@ -245,7 +245,7 @@ def _arguments(job: Job, presented: int, checkpoints: Path) -> TrainingArguments
     )
 
 
-def _last_checkpoint(directory: Path) -> str | None:
+def _last_state(directory: Path) -> str | None:
     """Returns the newest state that was saved to its end: the Trainer writes its record last."""
     whole = {}
     for path in directory.glob("checkpoint-*"):

@@ -7,9 +7,10 @@ truncated record costs itself and not the next one.
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from curation.source import InputFile
 from curation.sources.compression import Compression, compression_of, plain_pieces, zstd_pieces
 from curation.sources.envelope import MOST_HEAD, MOST_LINE, Arc, Format, Head, Warc
-from curation.sources.members import Accepts, chain_entry, gzip_pieces, member_end, peek
+from curation.sources.members import Damage, chain_entry, gzip_pieces, member_end, peek
 from curation.sources.opening import RawFile
 from curation.sources.stream import Place, Stream
 from curation.sources.unreadable import UnreadableError
@@ -18,6 +19,7 @@ _LOOK = MOST_LINE
 """Bytes looked at after a record, to see whether another begins there."""
 _CUT_PROBE = 4 << 20
 """A file whose second entry lies further in than this is not cut."""
+_MOST_KNOWN = 256
 
 
 class Envelope(NamedTuple):
@@ -26,7 +28,7 @@ class Envelope(NamedTuple):
     place: Place
     head: Head | None
     block: bytes
-    error: tuple[str, str] | None = None
+    error: Damage | None = None
     """Reason code and detail; then the block is empty."""
 
 
@@ -87,7 +89,7 @@ class Archive:
         yield from self._read(Stream(pieces, self.is_entry, None))
 
     def _plain(self, start: int, stop: int | None) -> Iterator[Envelope]:
-        known = _KNOWN.setdefault((self.raw.file.url, self.raw.file.stamp), {0})
+        known = _known_begins(self.raw.file)
         begin = max(at for at in known if at <= start)
         stream = Stream(plain_pieces(self.raw, begin), _never, begin)
         for envelope in self._read(stream):
@@ -134,10 +136,76 @@ class Archive:
         error = None
         if not whole or not self._record_follows(stream, stream.at + total):
             block_at = stream.at + head.size
-            following = self.format.candidate(stream.data, block_at, stream.at + total)
+            following = self.format.candidate(stream.data, block_at + 1, stream.at + total)
             if following >= 0 or not whole:
                 total = (following if following >= 0 else len(stream.data)) - stream.at
                 error = ("truncated_record", f"{total - head.size} of {head.length} bytes")
         block = stream.data[stream.at + head.size : stream.at + total]
         stream.advance(total)
         return self._envelope(stream, begin, head, error, block)
+
+    def _record_follows(self, stream: Stream, index: int) -> bool:
+        """Says whether, after empty lines, a record begins or the region ends."""
+        index = stream.after_newlines(index)
+        return index >= len(stream.data) or self.format.starts(stream.data, index)
+
+    def _pass_over(self, stream: Stream, count: int | None) -> int:
+        """Moves over `count` bytes (None: all), at most to what looks like a record's begin.
+
+        Returns:
+            Bytes passed over.
+        """
+        passed = 0
+        while (count is None or passed < count) and stream.fill(1):
+            stream.fill(2 * _LOOK)
+            window = min(stream.available, stream.available if count is None else count - passed)
+            found = self.format.candidate(stream.data, stream.at + 1, stream.at + window)
+            if found >= 0:
+                window = found - stream.at
+            elif window + _LOOK > stream.available and not stream.ended():
+                window -= _LOOK  # the begin of a record may lie across the end of what is loaded
+            stream.advance(window)
+            passed += window
+            if found >= 0:
+                break
+        return passed
+
+    @staticmethod
+    def _envelope(
+        stream: Stream,
+        begin: int,
+        head: Head | None,
+        error: Damage | None,
+        block: bytes = b"",
+    ) -> Envelope:
+        """Builds the envelope of what ends at the cursor.
+
+        Damage that ends the region is charged to the last record before it: of a member that
+        fails its checksum no byte can be trusted, and mostly it is the member's only record.
+        """
+        stream.fill(_LOOK)
+        place = stream.place(begin, stream.position)
+        if stream.damage and stream.is_spent():
+            if stream.damage[0] != "truncated_record":
+                error, stream.damage = stream.damage, None
+            elif error:
+                stream.damage = None
+        return Envelope(place, head, b"" if error else block, error)
+
+
+_KNOWN: dict[tuple[str, str], set[int]] = {}
+
+
+def _known_begins(file: InputFile) -> set[int]:
+    """Returns where records are known to begin in an uncompressed file.
+
+    Each split ends where the next begins, so a process that reads several splits of a file need
+    not read the heads before them again. Only speed depends on what is remembered.
+    """
+    if len(_KNOWN) >= _MOST_KNOWN:
+        _KNOWN.clear()
+    return _KNOWN.setdefault((file.url, file.stamp), {0})
+
+
+def _never(data: bytes) -> bool:  # noqa: ARG001
+    return False

@@ -5,6 +5,7 @@ every declaration, and labels that only ever served attacks or mail (utf-7, hz) 
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
@@ -59,6 +60,7 @@ class Decoded(NamedTuple):
     """Replacement characters that stand for bytes without a meaning in the charset."""
 
 
+@lru_cache(maxsize=1024)
 def standard_name(label: str) -> str | None:
     """Returns the standard's name for a charset label; None for an unknown one.
 

@@ -82,6 +82,8 @@ def undo_codings(body: Body, codings: Sequence[str], limit: int) -> Body:
         UnreadableError: "bad_content_encoding", or "record_too_large" where a form exceeds `limit`.
     """
     names = [name for raw in codings if (name := raw.strip().lower()) not in _NONE]
+    if not names:
+        return body
     if len(names) > _MOST_CODINGS:
         raise UnreadableError("bad_content_encoding", f"{len(names)} codings: {names[0][:40]}, ...")
     for name in reversed(names):

@@ -109,13 +109,11 @@ class Arc:
 
     def candidate(self, data: bytes, start: int, stop: int) -> int:
         """Returns the first place in [start, stop) that looks like a record's begin, or -1."""
-        at = (
-            start if start == 0 or data[start - 1 : start] == b"\n" else data.find(b"\n", start) + 1
-        )
-        while 0 < at < stop or at == start:
-            if self.starts(data, at):
-                return at
-            at = data.find(b"\n", at, stop) + 1
+        newline = data.find(b"\n", max(0, start - 1), stop)
+        while 0 <= newline < stop - 1:
+            if self.starts(data, newline + 1):
+                return newline + 1
+            newline = data.find(b"\n", newline + 1, stop)
         return -1
 
     def parse(self, data: bytes, at: int = 0) -> Head:

@@ -8,6 +8,8 @@ from curation.sources.coding import Body, dechunk, undo_codings
 from curation.sources.unreadable import UnreadableError, shown
 
 _STATUS = re.compile(rb"\s{0,8}(?:HTTP|ICY)\S{0,16}[ \t]{1,8}(\d{3})", re.IGNORECASE)
+_FIELD = re.compile(r"^[ \t\r]*([^:\s]+)[ \t]*:[ \t]*([^\n]*)", re.MULTILINE)
+_FOLD = re.compile(r"[ \t\r]{0,99}\n[ \t]{1,99}")
 _MOST_HEADER_BYTES = 1 << 18
 
 
@@ -39,29 +41,17 @@ def header_end(data: bytes, start: int, stop: int) -> tuple[int, int] | None:
 def parse_headers(block: bytes) -> dict[str, str]:
     """Parses header lines, with names in lower case; lines that are none are left out.
 
-    Values are UTF-8, as WARC says, with Latin-1 where they are not, as HTTP says. A line that
-    starts with a space continues the one before.
+    They are read as UTF-8, as WARC says, or as Latin-1 where they are not, as HTTP says. A line
+    that starts with a space continues the one before; of equal names the first counts.
     """
-    headers: dict[str, str] = {}
-    name = ""
-    for line in block.split(b"\n"):
-        if line[:1] in (b" ", b"\t") and name:
-            headers[name] = f"{headers[name]} {_text(line)}".strip()
-            continue
-        key, colon, value = line.partition(b":")
-        if not colon:
-            continue
-        name = _text(key).lower()
-        headers.setdefault(name, _text(value))
-    return headers
-
-
-def _text(data: bytes) -> str:
-    data = data.strip()
     try:
-        return data.decode("utf-8")
+        text = block.decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        text = block.decode("latin-1")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)
+    lines = _FIELD.findall(text)
+    return {name.lower(): value.rstrip() for name, value in reversed(lines)}
 
 
 def parse_response(block: bytes) -> Response:
@@ -88,9 +78,10 @@ def decode_body(response: Response, limit: int) -> Body:
     Raises:
         UnreadableError: See `undo_codings`.
     """
-    transfer = response.headers.get("transfer-encoding", "").lower().split(",")
     body = Body(response.body)
+    content = response.headers.get("content-encoding", "").split(",")
+    transfer = response.headers.get("transfer-encoding", "").lower().split(",")
     if any(name.strip() == "chunked" for name in transfer):
         body = dechunk(body.data)
     body = undo_codings(body, transfer, limit)
-    return undo_codings(body, response.headers.get("content-encoding", "").split(","), limit)
+    return undo_codings(body, content, limit)

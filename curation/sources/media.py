@@ -1,6 +1,7 @@
 """What kind of document some bytes are: from their declared media type, or from their start."""
 
 import re
+from functools import lru_cache
 
 from curation.sources.unreadable import UnreadableError
 
@@ -13,8 +14,10 @@ _AS = {
     PLAIN: PLAIN,
 }
 _UNSAID = frozenset(
-    ("", "-", "*/*", "application/octet-stream", "application/unknown", "application/x-unknown")
-    + ("content/unknown", "unknown/unknown", "no-type", "unk")
+    (
+        *("", "-", "*/*", "no-type", "unk", "unknown/unknown", "content/unknown"),
+        *("application/octet-stream", "application/unknown", "application/x-unknown"),
+    )
 )
 
 _MARKUP = re.compile(
@@ -39,10 +42,12 @@ _SIGNATURES = (
     (b"wOF2", "font/woff2"),
     (b"\x7fELF", "application/x-elf"),
 )
+_ANY_SIGNATURE = tuple(signature for signature, _ in _SIGNATURES)
 _CONTROLS = bytes(c for c in range(32) if c not in b"\t\n\v\f\r\x1b")
 _CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}[\"']?\s{0,9}([^\s\"';,]{1,40})", re.IGNORECASE)
 
 
+@lru_cache(maxsize=1024)
 def split_type(header: str | None) -> tuple[str, str | None]:
     """Returns the lower-case media type of a Content-Type header, and its charset label.
 
@@ -91,10 +96,9 @@ def document_type(media_type: str, data: bytes) -> str:
 
 def binary_type(data: bytes) -> str | None:
     """Returns the media type of a well-known binary format by its first bytes."""
-    for signature, media_type in _SIGNATURES:
-        if data.startswith(signature):
-            return media_type
-    return None
+    if not data.startswith(_ANY_SIGNATURE):
+        return None
+    return next(media_type for signature, media_type in _SIGNATURES if data.startswith(signature))
 
 
 def looks_like_text(data: bytes) -> bool:

@@ -55,11 +55,11 @@ def gzip_pieces(raw: RawFile, start: int, stop: int | None, accepts: Accepts) ->
             where reading goes on after damage.
     """
     at = start
-    while (stop is None or at < stop) and (found := raw.at(at, 1)):
-        if found[0] == 0:
-            at = _after_zeros(raw, at)  # tapes and some writers pad with them
-        elif raw.all_at(at, len(MAGIC)) == MAGIC:
+    while (stop is None or at < stop) and (found := raw.all_at(at, len(MAGIC))):
+        if found == MAGIC:
             at = yield from _member(raw, at, accepts)
+        elif found[0] == 0:
+            at = _after_zeros(raw, at)  # tapes and some writers pad with them
         else:
             resume = next_entry(raw, at + 1, accepts)
             damage = ("bad_gzip", f"{_count(resume - at)} that are no gzip member")

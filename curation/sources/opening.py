@@ -49,6 +49,8 @@ class RawFile:
 
     def all_at(self, offset: int, count: int) -> bytes:
         """Returns `count` bytes at `offset`, fewer only at the end of the file."""
+        if len(part := self.at(offset, count)) == count:
+            return bytes(part)
         parts: list[bytes] = []
         while count > 0 and (part := self.at(offset, count)):
             parts.append(bytes(part))

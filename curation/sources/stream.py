@@ -69,14 +69,14 @@ class Stream:
     def fill(self, count: int) -> bool:
         """Brings `count` bytes from the cursor on into memory; False if the region has fewer."""
         have = self.available
-        if have >= count:
-            return True
+        if have >= count or not self._joins:
+            return have >= count
         parts = [self.data[self.at :]]
         self._base += self.at
         while have < count and self._joins:
             parts.append(self._take(have).data)
             have += len(parts[-1])
-        self.data, self.at = b"".join(parts) if len(parts) > 1 else parts[0], 0
+        self.data, self.at = b"".join(parts), 0
         return have >= count
 
     def advance(self, count: int) -> None:
@@ -100,6 +100,19 @@ class Stream:
     def ended(self) -> bool:
         """Says whether all bytes of the region that are still to come lie in memory."""
         return not self._joins
+
+    def is_spent(self) -> bool:
+        """Says whether the region has nothing after the cursor but empty lines."""
+        return not self._joins and self.after_newlines(self.at) == len(self.data)
+
+    def rest(self) -> Place:
+        """Returns the place of the last member of a region that is read to its end.
+
+        Its length is 0 if records of it were read: they have their own.
+        """
+        at, offset = self._marks[-1] if self._marks else (self._base, self._base)
+        unread = self._blank_from <= at
+        return Place(offset, self._end_offset - offset if unread else 0)
 
     def place(self, begin: int, end: int) -> Place:
         """Returns where the record lies that takes the positions from `begin` to `end`.

@@ -1,1 +1,23 @@
-"""Kinds of stage, one file each, in the order in which rows meet them."""
+"""Kinds of stage, one file each, in the order in which rows usually meet them."""
+
+from curation.stage import Stage
+from curation.stages.exact_dedup import ExactDedup
+from curation.stages.extract import Extract
+from curation.stages.gopher_quality import GopherQuality
+from curation.stages.language import Language
+from curation.stages.minhash_dedup import MinhashDedup
+from curation.stages.normalize import Normalize
+from curation.stages.split import Split
+from curation.stages.unique_id import UniqueId
+
+KINDS: dict[str, type[Stage]] = {
+    "extract": Extract,
+    "normalize": Normalize,
+    "language": Language,
+    "gopher_quality": GopherQuality,
+    "unique_id": UniqueId,
+    "exact_dedup": ExactDedup,
+    "minhash_dedup": MinhashDedup,
+    "split": Split,
+}
+"""What a recipe can name; a new stage is one line here."""

@@ -8,8 +8,8 @@ The draw is a hash of a seed and of the *group* that a document belongs to, so i
 document, is free of order, and a larger `eval_share` only adds documents to eval. The group is
 
 1. the cluster in the column of a near-duplicate stage, where it is not null;
-2. else the cluster in a column of a stage that leaves one survivor of each cluster
-   (`exact_dedup`, `unique_id`): whatever comes here, no second survivor can be torn from it;
+2. else the cluster in a column `exact_dedup*`: that stage leaves one document of each cluster, so
+   no second survivor can be torn from it;
 3. else `parent_id`: an augmented document goes with the one that it was made from;
 4. else `doc_id`.
 
@@ -33,8 +33,8 @@ from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns
 
 CLUSTER_SUFFIX = "_cluster"
-ONE_SURVIVOR = ("exact_dedup", "unique_id")
-"""Kinds of stages that leave one document of each cluster."""
+ONE_SURVIVOR = "exact_dedup"
+"""Start of the columns of a stage that leaves one document of each cluster."""
 
 
 class Split(BatchStage):

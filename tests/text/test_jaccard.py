@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.buffers import text_buffers
-from curation.text.jaccard import jaccard, plain_jaccard, plain_shingle_set, shingle_sets
+from curation.text.jaccard import (
+    jaccard,
+    plain_jaccard,
+    plain_shingle_set,
+    put_rarest_first,
+    shingle_sets,
+)
+from curation.text.xxh64 import plain_xxh64
 from tests.text.strategies import texts
 
 hash_sets = st.sets(st.integers(0, 40) | st.integers(2**64 - 20, 2**64 - 1), min_size=1)
@@ -62,3 +69,31 @@ def test_four_fifths_reach_the_threshold_of_080(shared):
     expected = len(one & two) / len(one | two)
     found = jaccard(as_array(one), as_array({v % 2**64 for v in two}), 0.8)
     assert found == (expected if expected >= 0.8 else -1)
+
+
+def renamed(sets):
+    """The sets after `put_rarest_first`, in the order in which they lie."""
+    flat = np.concatenate([as_array(values) for values in sets])
+    sizes = np.array([len(values) for values in sets])
+    put_rarest_first(flat, np.cumsum(sizes) - sizes, sizes)
+    return [part.tolist() for part in np.split(flat, np.cumsum(sizes)[:-1])]
+
+
+@settings(deadline=None)
+@given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=2, max_size=6))
+def test_rarest_first_changes_no_similarity(small_sets):
+    sets = [{plain_xxh64(bytes([value])) for value in values} for values in small_sets]
+    names = renamed(sets)
+    for one, own in zip(sets, names, strict=True):
+        assert own == sorted(set(own))
+        for two, other in zip(sets, names, strict=True):
+            assert plain_jaccard(set(own), set(other)) == plain_jaccard(one, two)
+
+
+def test_rarest_first_puts_what_all_share_last():
+    hashes = [plain_xxh64(bytes([k % 256, k // 256])) for k in range(303)]
+    names = renamed([{*hashes[:3], own} for own in hashes[3:]])
+    assert len({tuple(own[1:]) for own in names}) == 1
+    assert len({own[0] for own in names}) == 300
+    assert {own[0] >> 61 for own in names} == {0}
+    assert {name >> 61 for name in names[0][1:]} == {7}

@@ -1,0 +1,196 @@
+"""The language of each text, by fastText's identification model for 176 languages.
+
+The head of a text says as much as all of it, at a fraction of the time. On the main texts of
+8,681 documentation pages in 20 languages, of which 6,757 show 1,000 characters or more, the label
+agrees with that of the full visible text for 97.3 % of the latter with 1,000 characters, 98.5 %
+with 2,000, 98.6 % with 4,000 and 98.1 % with the full main text; slices from all over the text
+agree less.
+
+Source: Joulin et al. 2016, "Bag of tricks for efficient text classification", model lid.176;
+the bound of 0.65 is that of FineWeb (Penedo et al. 2024).
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from curation.errors import DriftError, unknown_name
+from curation.schema import score
+from curation.stage import BatchFunction, BatchStage, Columns, Rule
+
+PACKAGED_MODEL = Path(__file__).parents[1] / "models" / "lid.176.ftz"
+
+UNDETERMINED = "und"
+"""Label of a text without letters (ISO 639-2), with probability 0: no model can know."""
+
+_LETTER = re.compile(r"[^\W\d_]")
+_NO_TOKEN = re.compile(r"\s+|</s>")
+"""White space, and the token at which fastText stops to read."""
+_PREFIX = "__label__"
+
+
+class Guess(NamedTuple):
+    """What the model says of one text."""
+
+    label: str
+    probability: float
+
+
+class Language(BatchStage):
+    """Scores the most probable language; rejects what is not allowed and what is unsure."""
+
+    kind: Literal["language"] = "language"
+    keep: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Codes of the languages to keep, as the model writes them ("en", "pt", "zh"); default: all."""
+    min_probability: float = Field(default=0.65, ge=0, le=1)
+    """Least probability of the label; 0 keeps all."""
+    sample_chars: int = Field(default=2000, ge=100)
+    """Characters that are looked at, from the first letter on."""
+    model: str | None = None
+    """A fastText classifier (.bin or .ftz) of languages; default: lid.176.ftz of this package."""
+    model_digest: str = Field(default="", pattern=r"^(|[0-9a-f]{64})$")
+    """SHA-256 of the model's file: identity, filled in by itself; where given it must be right."""
+
+    @property
+    def model_path(self) -> Path:
+        """Where the model lies."""
+        return PACKAGED_MODEL if self.model is None else Path(self.model)
+
+    @model_validator(mode="after")
+    def _is_usable(self) -> Self:
+        if not self.model_path.is_file():
+            raise ValueError(f"model '{self.model}': no such file; give a fastText .bin or .ftz")
+        digest = _digest(self.model_path)
+        if self.model_digest not in ("", digest):
+            raise ValueError(
+                f"model_digest is {self.model_digest}, but {self.model_path.name} has {digest}; "
+                "leave it out, or give the file that it was made for"
+            )
+        object.__setattr__(self, "model_digest", digest)
+        known = _labels(_load(self.model_path, digest)) if self.keep or self.model else frozenset()
+        for code in self.keep or ():
+            if code not in known:
+                raise ValueError(unknown_name(f"language of {self.model_path.name}", code, known))
+        return self
+
+    def writes(self) -> pa.Schema:
+        """Returns label, probability, and whether the label is one to keep."""
+        return pa.schema(
+            [
+                score(
+                    self.column("label"),
+                    pa.string(),
+                    "Most probable language; 'und' for a text without letters.",
+                    unit="ISO 639 code",
+                ),
+                score(
+                    self.column("probability"),
+                    pa.float64(),
+                    "Probability of the label, to six decimals.",
+                    unit="probability",
+                    low=0,
+                    high=1,
+                ),
+                score(
+                    self.column("allowed"),
+                    pa.uint8(),
+                    "The label is in `keep`; null where there is none.",
+                    low=0,
+                    high=1,
+                ),
+            ]
+        )
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns the bounds on label and probability."""
+        return (
+            Rule("language", self.column("allowed"), low=1),
+            Rule("language_probability", self.column("probability"), low=self.min_probability),
+        )
+
+    def open(self) -> BatchFunction:
+        """Loads the model, once per process.
+
+        Raises:
+            DriftError: The file is not the one that the recipe was planned with.
+        """
+        digest = _digest(self.model_path)
+        if digest != self.model_digest:
+            raise DriftError(
+                f"stage {self.name}: {self.model_path} has digest {digest}, expected "
+                f"{self.model_digest} as planned; restore it, or plan again"
+            )
+        model = _load(self.model_path, digest)
+        return lambda batch: self._score(model, batch.column("text"))
+
+    def _score(self, model: Any, texts: pa.Array) -> Columns:
+        heads = pc.utf8_slice_codeunits(texts, 0, self.sample_chars).to_pylist()
+        guesses = [
+            None if head is None else identify(model, self._sample(head, texts, row))
+            for row, head in enumerate(heads)
+        ]
+        labels = pa.array([guess and guess.label for guess in guesses], pa.string())
+        allowed = pa.nulls(len(texts), pa.uint8())
+        if self.keep is not None:
+            kept = pc.is_in(labels, pa.array(self.keep, pa.string())).cast(pa.uint8())
+            allowed = pc.if_else(labels.is_valid(), kept, pa.scalar(None, pa.uint8()))
+        return {
+            self.column("label"): labels,
+            self.column("probability"): pa.array(
+                [guess and guess.probability for guess in guesses], pa.float64()
+            ),
+            self.column("allowed"): allowed,
+        }
+
+    def _sample(self, head: str, texts: pa.Array, row: int) -> str:
+        """Returns what is looked at: a page can begin with a screen of numbers."""
+        if _LETTER.search(head):
+            return head
+        text: str = texts[row].as_py()
+        letter = _LETTER.search(text)
+        return text[letter.start() : letter.start() + self.sample_chars] if letter else ""
+
+
+def identify(model: Any, text: str) -> Guess:
+    """Returns a fastText model's most probable label of a text.
+
+    Args:
+        model: What `fasttext.load_model` returned.
+        text: Any text; line breaks count as spaces.
+    """
+    line = _NO_TOKEN.sub(" ", text)
+    # The method `predict` of the Python class fails under NumPy 2; this is what it calls.
+    found = model.f.predict(line + "\n", 1, 0.0, "strict") if line.strip() else []
+    if not found:
+        return Guess(UNDETERMINED, 0.0)
+    probability, label = found[0]
+    # Sums of float32 come out as 1.00001, too.
+    return Guess(label.removeprefix(_PREFIX), round(min(probability, 1.0), 6))
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path, digest: str) -> Any:  # noqa: ARG001 - a changed file is another model
+    import fasttext
+
+    try:
+        return fasttext.load_model(str(path))
+    except (ValueError, MemoryError) as error:
+        raise ValueError(f"model '{path}' is no fastText model: {error}") from error
+
+
+def _labels(model: Any) -> frozenset[str]:
+    labels = model.get_labels()
+    if not labels or not labels[0].startswith(_PREFIX):
+        raise ValueError("model has no labels: it is no fastText classifier; give one of languages")
+    return frozenset(label.removeprefix(_PREFIX) for label in labels)
