@@ -47,8 +47,6 @@ clean: ## remove the environment, outputs and caches
 	$(PIP) $(PINS) --editable '.[all,dev]'
 	@touch .venv/.installed $@
 
-# numba sees an edit of a kernel's own file only, not of a kernel that it calls: hence from scratch.
 .venv/.warm: $(KERNELS) | .venv/.installed
-	@rm -f curation/text/__pycache__/*.nbi curation/text/__pycache__/*.nbc
 	$(BIN)/python -m curation.warm
 	@touch $@

@@ -193,9 +193,7 @@ def whole_stage(texts: list[str], pairs: list[tuple[int, int]]) -> None:
         end = time.process_time()
     answer = answer.filter(answer.column("rejected"))
     gone = set(np.add(answer["shard"].to_numpy() * 5000, answer["row"].to_numpy()).tolist())
-    sets = {
-        k: set(plain_shingle_set(texts[k], NGRAM)) for k in sorted({k for p in pairs for k in p})
-    }
+    sets = {k: set(python_shingles(texts[k])) for pair in pairs for k in pair}
     near = [pair for pair in pairs if jaccard(*(sets[k] for k in pair)) >= 0.8]
     solved = sum(not gone.isdisjoint(pair) for pair in near)
     print(f"whole stage, {len(texts)} documents, {megabytes:.1f} MB, {stage.banding}:")

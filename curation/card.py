@@ -1,8 +1,10 @@
 """The dataset card: sources, licences, recipe and funnel, as Markdown without times or paths."""
 
-import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from curation.manifest import Manifest, StageCount
 from curation.shards import replacing
@@ -10,14 +12,19 @@ from curation.shards import replacing
 _HUB_SPLIT = {"eval": "validation"}
 
 
-def write_card(path: Path, manifest: Manifest) -> None:
+def write_card(path: Path, manifest: Manifest, recipe: Mapping[str, Any]) -> None:
     """Writes the card of a dataset; its bytes depend on the recipe and the documents alone."""
     with replacing(path) as file:
-        file.write(render_card(manifest).encode("utf-8"))
+        file.write(render_card(manifest, recipe).encode("utf-8"))
 
 
-def render_card(manifest: Manifest) -> str:
-    """Returns the card's text, with the front matter that dataset hubs read."""
+def render_card(manifest: Manifest, recipe: Mapping[str, Any]) -> str:
+    """Returns the card's text, with the front matter that dataset hubs read.
+
+    Args:
+        manifest: Of the dataset.
+        recipe: What is shown of the recipe (`Recipe.written`).
+    """
     licenses = sorted({str(s["license"]) for s in manifest.recipe["sources"] if s.get("license")})
     totals = manifest.totals
     lines = [
@@ -62,7 +69,7 @@ def render_card(manifest: Manifest) -> str:
         "## Recipe",
         "",
         "```toml",
-        *_toml(manifest.recipe),
+        tomli_w.dumps(_without_nulls(recipe)).rstrip(),
         "```",
         "",
     ]
@@ -83,40 +90,10 @@ def _stage_row(stage: StageCount) -> str:
     return f"| {stage.name} | {stage.documents_in:,} | {stage.documents_out:,} | {reasons} |"
 
 
-def _toml(recipe: dict[str, Any]) -> list[str]:
-    """Writes a recipe as TOML: plain settings, then one table for each source and stage."""
-    tables: list[tuple[str, dict[str, Any]]] = [("", {})]
-    for key, value in recipe.items():
-        if isinstance(value, list):
-            tables += [(f"[[{key}]]", table) for table in value]
-        elif isinstance(value, dict):
-            tables.append((f"[{key}]", value))
-        else:
-            tables[0][1][key] = value
-    lines: list[str] = []
-    for header, table in tables:
-        lines += [header] if header else []
-        lines += [
-            f"{key} = {_toml_value(value)}" for key, value in table.items() if value is not None
-        ]
-        lines.append("")
-    text = "\n".join(lines).rstrip()
-    assert tomllib.loads(text) is not None
-    return text.split("\n")
-
-
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = "".join(
-            f"\\u{ord(char):04x}" if ord(char) < 32 or ord(char) == 127 else char
-            for char in value.replace("\\", "\\\\").replace('"', '\\"')
-        )
-        return f'"{escaped}"'
-    if isinstance(value, list):
-        return f"[{', '.join(_toml_value(item) for item in value)}]"
+def _without_nulls(value: Any) -> Any:
+    """Leaves out what TOML cannot say: a setting that is not given."""
     if isinstance(value, dict):
-        pairs = (f"{_toml_value(str(key))} = {_toml_value(item)}" for key, item in value.items())
-        return f"{{{', '.join(pairs)}}}"
-    return str(value)
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -8,6 +8,9 @@ import logging
 import re
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,8})|([0-9]{1,10}));?")
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML cannot hold."""
 
 
 def resiliparse_text(html: bytes) -> bytes:
@@ -44,9 +47,19 @@ def trafilatura_text(html: bytes) -> bytes:
     from trafilatura import extract
 
     logging.disable(logging.CRITICAL)  # it logs an error for each page without a text
-    page = html.decode("utf-8", "replace")
+    page = _REFERENCE.sub(_xml_reference, html.decode("utf-8", "replace"))
     return _utf8(extract(page, include_comments=False, deduplicate=False) or "")
 
 
+def _xml_reference(match: re.Match[str]) -> str:
+    """Replaces a reference to what XML cannot hold: one of them loses trafilatura the page."""
+    code_point = int(match[1], 16) if match[1] else int(match[2])
+    if code_point > 0x10FFFF or _NO_XML.match(chr(code_point)):
+        return "\ufffd"
+    return match[0]
+
+
 def _utf8(text: str) -> bytes:
+    if text.isspace():
+        return b""
     return _SURROGATES.sub("\ufffd", text).encode()

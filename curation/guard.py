@@ -5,8 +5,9 @@ signal handler can stop it. So the function runs in a child, and the child arms 
 default action ends it. That needs nobody's help: a child that lost its parent dies at the same
 limits, and an idle one leaves when the pipe that it reads from closes.
 
-The criterion is CPU time, so that a busy machine does not change what times out. A wall-clock
-limit, far above it, ends a function that sleeps.
+The criterion is CPU time, so that a busy machine does not change what times out; the kernel
+samples it, and may be off by some 0.04 seconds. A wall-clock limit, far above it, ends a function
+that sleeps.
 
     parent  --  length, bytes                              -->  child
             <--  status, length, CPU seconds so far, bytes  --
@@ -26,7 +27,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import IO, NamedTuple, Self
 
@@ -90,24 +91,25 @@ class Limits(NamedTuple):
         return self.cpu_seconds * 10 + 5 if self.wall_seconds is None else self.wall_seconds
 
 
-class _Spent:
-    """CPU seconds of all guard children of this process."""
+class _Meter:
+    """Adds up CPU seconds; each child's meter passes on what is new to the process's."""
+
+    total = 0.0
+    lock = threading.Lock()
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self.lock = threading.Lock()
+        self.seen = 0.0
 
-    def add(self, seconds: float) -> None:
+    def read(self, seconds: float) -> None:
+        """Takes a child's seconds since its start."""
         with self.lock:
-            self.seconds += seconds
-
-
-_SPENT = _Spent()
+            _Meter.total += max(0.0, seconds - self.seen)
+        self.seen = max(self.seen, seconds)
 
 
 def children_cpu_seconds() -> float:
     """Returns the CPU seconds that the guard children of this process have used so far."""
-    return _SPENT.seconds
+    return _Meter.total
 
 
 class Guard:
@@ -123,15 +125,19 @@ class Guard:
         True
     """
 
-    def __init__(self, target: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, target: str, limits: Limits | None = None, *, imports: tuple[str, ...] = ()
+    ) -> None:
         """Takes the function's name; nothing is imported or started yet.
 
         Args:
             target: "package.module:function", importable by a new interpreter. Its module should
                 be light, because the child waits for it at every start.
             limits: What one call may use up.
+            imports: Modules that the function will import: the child does so when it starts, so
+                that no document pays for it with its time.
         """
-        self.target = target
+        self.target, self.imports = target, imports
         self.limits = limits or Limits()
         self._child: _Child | None = None
         self._lock = threading.Lock()
@@ -162,7 +168,7 @@ class Guard:
 
     def _call(self, payload: bytes | memoryview) -> bytes:
         if self._child is None:
-            self._child = _start(self.target, self.limits)
+            self._child = _start(self)
         child = self._child
         try:
             return child.call(payload)
@@ -211,18 +217,6 @@ class _Death(Exception):
         self.exit_code = exit_code
 
 
-class _Meter:
-    """Passes a child's CPU seconds on to the sum, each once."""
-
-    def __init__(self) -> None:
-        self.seen = 0.0
-
-    def read(self, seconds: float) -> None:
-        """Takes the child's total so far."""
-        _SPENT.add(max(0.0, seconds - self.seen))
-        self.seen = max(self.seen, seconds)
-
-
 class _Child:
     """The parent's view of one child process."""
 
@@ -254,24 +248,24 @@ class _Child:
         return data
 
 
-def _start(target: str, limits: Limits) -> _Child:
+def _start(guard: Guard) -> _Child:
     try:
-        child = _Child(_popen(target, limits))
+        child = _Child(_popen(guard.target, guard.limits, guard.imports))
         child.receive()
     except (EOFError, GuardFailure, OSError) as error:
         reason = f": {error}" if str(error) else ""
         raise CurationError(
-            f"guarded function {target}: its process did not start{reason}; expected that a new "
-            f"{sys.executable} can import it; install what is missing"
+            f"guarded function {guard.target}: its process did not start{reason}; expected "
+            f"that a new {sys.executable} can import it; install what is missing"
         ) from error
     _widen(child.stdin.fileno(), child.stdout.fileno())
     return child
 
 
-def _popen(target: str, limits: Limits) -> "subprocess.Popen[bytes]":
+def _popen(target: str, limits: Limits, imports: tuple[str, ...]) -> "subprocess.Popen[bytes]":
     paths = [os.path.abspath(path) for path in sys.path]  # the child sees the modules that we see
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", "curation.guard", target, json.dumps(limits)],
+        [sys.executable, "-P", "-m", "curation.guard", target, json.dumps(limits), *imports],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -320,11 +314,13 @@ def _read(pipe: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _serve(target: str, limits: Limits) -> None:
+def _serve(target: str, limits: Limits, imports: Sequence[str]) -> None:
     """Is the child: answers one request after another until its input ends."""
     requests, replies = _private_pipes()
     reply = functools.partial(_reply, replies)
     try:
+        for module in imports:
+            import_module(module)
         function = _load(target)
     except Exception as error:
         reply(_RAISED, _told(error))
@@ -394,4 +390,4 @@ def _limit(limits: Limits) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], Limits(*json.loads(sys.argv[2])))
+    _serve(sys.argv[1], Limits(*json.loads(sys.argv[2])), sys.argv[3:])

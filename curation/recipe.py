@@ -56,6 +56,23 @@ class Recipe(BaseModel):
             "output": self.output.model_dump(mode="json"),
         }
 
+    def written(self) -> dict[str, Any]:
+        """Returns the recipe as plain values, without the settings that are at their defaults."""
+        parts: dict[str, Any] = {}
+        for name in ("sources", "stages"):
+            parts[name] = [
+                {"kind": part.kind, **part.model_dump(mode="json", exclude_defaults=True)}
+                for part in getattr(self, name)
+            ]
+        return {
+            "name": self.name,
+            "version": self.version,
+            "seed": self.seed,
+            "score_all": self.score_all,
+            **parts,
+            "output": self.output.model_dump(mode="json", exclude_defaults=True),
+        }
+
     def fingerprint(self) -> str:
         """Returns the recipe's identity: settings and the versions of stages and sources.
 
@@ -75,6 +92,8 @@ def identity(part: Source | Stage) -> dict[str, Any]:
     settings = part.model_dump(mode="json")
     if isinstance(part, Source):
         settings["paths"] = sorted(set(part.paths))
+    else:
+        settings = {name: value for name, value in settings.items() if name not in part.files}
     return {"version": type(part).version, **settings}
 
 
@@ -109,7 +128,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         raise RecipeError(f"recipe {path}: is not valid TOML: {error}") from error
     for override in overrides:
         _apply_override(raw, override)
-    return LoadedRecipe(parse_recipe(raw, str(path)), path.resolve().parent)
+    base = path.resolve().parent
+    _resolve_files(raw.get("stages"), base)
+    return LoadedRecipe(parse_recipe(raw, str(path)), base)
+
+
+def _resolve_files(stages: Any, base: Path) -> None:
+    """Makes the files that stages name absolute; what is malformed is for the check to say."""
+    for table in stages if isinstance(stages, list) else []:
+        model = STAGE_KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
+        for name in model.files if model else ():
+            if isinstance(table.get(name), str):
+                table[name] = str(base / Path(table[name]).expanduser())
 
 
 def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:

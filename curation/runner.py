@@ -121,7 +121,7 @@ def steps(plan: Plan, options: RunOptions) -> Steps:
     shards, audit = yield from _output_steps(plan, options, funnel, (kept, rejected))
     manifest = _manifest(plan, funnel, shards, audit)
     _remove_stale(options.out, manifest)
-    write_card(options.out / "README.md", manifest)
+    write_card(options.out / "README.md", manifest, plan.recipe.written())
     write_json(options.out / "manifest.json", manifest)
     return manifest
 

@@ -140,9 +140,12 @@ class SegmentRun:
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
         """Scores a batch and notes in `verdicts` what the rules reject; returns all rows."""
+        met: set[str] = set()
         for stage in self.stages:
             count = self.counts[stage.name]
-            alive = int((~verdicts.rejected).sum())
+            # Stages of one name share a row of the funnel: other sources, other bounds.
+            alive = 0 if stage.name in met else int((~verdicts.rejected).sum())
+            met.add(stage.name)
             wall, cpu = time.perf_counter(), time.process_time() + children_cpu_seconds()
             mask = applies_to(stage, batch)
             if not self.score_all:

@@ -18,7 +18,7 @@ import fsspec
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.errors import RecipeError
+from curation.errors import DataError, RecipeError
 from curation.schema import READ, make_doc_id
 
 
@@ -82,7 +82,7 @@ class Source(BaseModel, ABC):
     """Licence of documents that do not state their own."""
     domain: str | None = None
     """Subject area, for reports ("medicine")."""
-    split_bytes: int = Field(default=16 << 20, ge=1 << 10)
+    split_bytes: int = Field(default=8 << 20, ge=1 << 10)
     """Input bytes for each shard: larger files are cut, smaller ones share a shard."""
 
     def files(self, base: Path) -> list[InputFile]:
@@ -148,6 +148,9 @@ class Source(BaseModel, ABC):
         """
 
 
+_encode_meta = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+
+
 def read_batches(
     source: Source,
     shard: Sequence[Split],
@@ -187,9 +190,7 @@ def _row(source: Source, file: str, record: Record) -> dict[str, Any]:
         "license": record.license or source.license,
         "parent_id": None,
         "origin": {"file": file, "offset": record.offset, "length": record.length},
-        "meta": json.dumps(record.meta, ensure_ascii=False, sort_keys=True)
-        if record.meta
-        else None,
+        "meta": _encode_meta(record.meta) if record.meta else None,
         "read_error": record.error,
         "read_detail": record.detail,
     }
@@ -215,6 +216,23 @@ def _local(pattern: str, base: Path) -> list[InputFile]:
 
 
 def _remote(pattern: str) -> list[InputFile]:
+    try:
+        return _list_remote(pattern)
+    except (ImportError, ValueError) as error:
+        raise RecipeError(
+            f"path '{pattern}' cannot be opened: {' '.join(str(error).split())}; expected a "
+            "protocol that fsspec knows and its package installed (s3fs for s3://, gcsfs for gs://)"
+        ) from error
+    # Every file system behind fsspec brings its own errors (aiohttp's, botocore's).
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(
+            f"path '{pattern}' cannot be listed: {reason}; expected a file system that answers; "
+            "check the address and your access to it"
+        ) from error
+
+
+def _list_remote(pattern: str) -> list[InputFile]:
     system, path = fsspec.core.url_to_fs(pattern)
     matches = system.glob(path) if glob.has_magic(path) else [path] if system.exists(path) else []
     files = []

@@ -39,6 +39,9 @@ class Stage(BaseModel, ABC):
     needs: ClassVar[frozenset[str]] = frozenset({"text"})
     """Columns that the stage reads; the plan checks that they exist by then."""
 
+    files: ClassVar[frozenset[str]] = frozenset()
+    """Settings that name a file: relative to the recipe; identity is its content, not its place."""
+
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""

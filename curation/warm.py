@@ -27,6 +27,13 @@ WORDS = (
     "What stays is written to shards of the same size, and a model learns from them in order."
 )
 
+PAGE = (
+    "The archive of a city library holds letters that nobody has read for two hundred years. "
+    "Most of them are about the price of grain, and some are about the weather that made it rise. "
+    "A clerk of the harbour wrote that ships could not leave, and that the ropes were frozen. "
+    "To know which winter it was, one has to compare the hand, the paper and the names with others."
+)
+
 RECIPE: dict[str, Any] = {
     "name": "warm",
     "sources": [
@@ -64,7 +71,7 @@ def _write_input(directory: Path) -> None:
     lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
     (directory / "lines.jsonl").write_text("\n".join(lines), encoding="utf-8")
     page = "<html><body><nav>Home</nav><main><p>{}</p></main></body></html>"
-    (directory / "page.html").write_text(page.format(WORDS[::-1]), encoding="utf-8")
+    (directory / "page.html").write_text(page.format(PAGE), encoding="utf-8")
 
 
 def main() -> int:

@@ -54,19 +54,18 @@ def make_dataset(recipe: RecipeParams, options: OptionsParams) -> Dataset:
     plan = make_plan(load_recipe(Path(recipe.path), recipe.overrides))
     run_options = options.run_options()
     with exclusive(run_options):
-        found = look_for_dataset(quote(plan), run_options)  # type: ignore[call-overload]
+        found = look_for_dataset(quote(plan), run_options, return_state=True).result()
         manifest = found or _run(plan, options, run_options)
         publish_dataset(manifest, run_options.out)
         return _reference(manifest, run_options.out, reused=found is not None)
 
 
-@task(name="look for dataset", cache_policy=NO_CACHE, persist_result=False)
+@task(name="look", task_run_name="look for dataset", cache_policy=NO_CACHE, persist_result=False)
 @failing_in_one_line
 def look_for_dataset(plan: Plan, options: RunOptions) -> Manifest | None:
     """Returns the manifest of a whole dataset made by this very plan; `Reused` if there is one."""
     manifest = finished(plan, options)
-    message = "none finished; work shards may be reused" if manifest is None else "whole"
-    return completed(manifest, reused=manifest is not None, message=message)
+    return manifest and completed(manifest, reused=True, message="finished, and every file whole")
 
 
 def _run(plan: Plan, options: OptionsParams, run_options: RunOptions) -> Manifest:

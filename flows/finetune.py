@@ -59,7 +59,7 @@ def finetune_flow(dataset: str, job: JobParams) -> Model:
     out = model_directory(directory, job)
     read_manifest(directory)
     with concurrency(GPU_LIMIT, occupy=1):
-        result = train(str(directory), job.path, str(out))
+        result = train(str(directory), job.path, str(out), return_state=True).result()
     publish_model(result, out)
     return _reference(result, out)
 

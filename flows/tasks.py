@@ -64,7 +64,7 @@ def failing_in_one_line(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def completed(result: R, *, reused: bool, message: str | None = None) -> R:
-    """Returns the final state of a task or flow whose caller gets `result`."""
+    """Returns the final state of a task whose caller gets `result`, which must not be None."""
     name = "Reused" if reused else "Completed"
     return Completed(name=name, message=message, data=result)  # type: ignore[return-value]
 

@@ -54,7 +54,7 @@ def test_counts_add_up_over_shards() -> None:
 
 
 def test_no_manifest_says_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no manifest.json, so no finished dataset is here; run"):
+    with pytest.raises(DataError, match=r"no manifest\.json, so no finished dataset is here; run"):
         read_manifest(tmp_path)
 
 

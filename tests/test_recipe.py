@@ -38,7 +38,7 @@ def stage(**values: Any) -> dict[str, Any]:
         (stage(name="x"), r"recipe: stage 1 has no kind; add kind = "),
         (
             stage(kind="gopher_quality", min_word=3),
-            r"stage 1 \(gopher_quality\): unknown setting 'min_word'; .* did you mean 'min_words'\?",
+            r"stage 1 \(gopher_quality\): unknown setting 'min_word'; .* mean 'min_words'\?",
         ),
         (stage(kind="split", eval_share=2), r"stage 1 \(split\): eval_share: .*\(found 2\)"),
         (

@@ -120,7 +120,7 @@ def test_a_document_on_which_a_stage_raises_is_a_reject_and_its_neighbours_survi
 
 
 def test_a_stage_that_fails_on_most_documents_stops_the_run() -> None:
-    with pytest.raises(StageError, match="stage upper failed on .* the last error is ValueError"):
+    with pytest.raises(StageError, match=r"stage upper failed on .* the last error is ValueError"):
         run([Upper()], make_batch(["boom"] * 40))
 
 

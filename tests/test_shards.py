@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -43,10 +44,19 @@ def test_bytes_do_not_depend_on_the_batches_that_rows_came_in(
     assert read_shard(directory / "cut.arrow").equals(ROWS)
 
 
+def _write_then_fail(writer: ShardWriter) -> None:
+    writer.write(ROWS.to_batches()[0])
+    raise ZeroDivisionError
+
+
+def _write_half_then_stop(file: Any) -> None:
+    file.write(b"half")
+    raise KeyboardInterrupt
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), ShardWriter(tmp_path / "a.arrow", ROWS.schema) as writer:
-        writer.write(ROWS.to_batches()[0])
-        raise ZeroDivisionError
+        _write_then_fail(writer)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -54,8 +64,7 @@ def test_an_interrupted_replacement_keeps_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text("old")
     with pytest.raises(KeyboardInterrupt), replacing(path) as file:
-        file.write(b"half")
-        raise KeyboardInterrupt
+        _write_half_then_stop(file)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 

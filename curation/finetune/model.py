@@ -22,6 +22,7 @@ import math
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.pytorch_utils import Conv1D
@@ -120,19 +121,28 @@ def training_flops(facts: ModelFacts, tokens: int, sequence_length: int) -> floa
 def _load(job: Job) -> Any:
     name, revision = checkpoint_name(job)
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name,
             revision=revision,
             local_files_only=job.model.hub_id is None,
             use_safetensors=True,  # the other format runs code when it is opened
             trust_remote_code=False,
             dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise RecipeError(
             f"model.checkpoint {job.model.checkpoint}: cannot be loaded "
             f"({' '.join(str(error).split()):.160}); expected config.json and safetensors"
         ) from error
+    model, found = loaded
+    missing = sorted(found["missing_keys"])
+    if missing:  # they would be drawn at random, and nobody would know
+        raise RecipeError(
+            f"model.checkpoint {job.model.checkpoint}: lacks {len(missing)} weights of its model, "
+            f"'{missing[0]}' first; expected a causal language model saved whole"
+        )
+    return model
 
 
 def _check_fit(job: Job, model: Any, tokenizer: TextTokenizer) -> None:

@@ -10,7 +10,7 @@ import resource
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -227,11 +227,20 @@ def _device(job: Job) -> Device:
     ranks = PartialState()
     return Device(
         kind="cuda" if cuda else "cpu",
-        name=torch.cuda.get_device_name() if cuda else platform.processor() or platform.machine(),
+        name=torch.cuda.get_device_name() if cuda else _cpu_name(),
         count=ranks.num_processes,
         threads=torch.get_num_threads(),
         precision=resolve_precision(job.training.precision).name,
     )
+
+
+def _cpu_name() -> str:
+    """Returns the model of the processor where Linux tells it, else its architecture."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _versions() -> dict[str, str]:
@@ -270,7 +279,8 @@ def _work_directory(output: Path, ranks: PartialState) -> Iterator[Path]:
 
 def _publish(work: Path, output: Path, result: RunResult) -> None:
     """Moves the outputs to their place; the old result goes first, the new one comes last."""
-    files = sorted(path for path in work.rglob("*") if path.is_file())
+    written = [path for name in _OUTPUTS for path in ((work / name), *(work / name).rglob("*"))]
+    files = sorted(path for path in written if path.is_file())
     records = {
         path.relative_to(work).as_posix(): FileRecord(
             bytes=path.stat().st_size, sha256=file_sha256(path), rows=0

@@ -191,7 +191,7 @@ class _Reporter(TrainerCallback):
         self._progress.emit(
             "step",
             step=state.global_step,
-            steps=state.max_steps,
+            total_steps=state.max_steps,
             loss=loss,
             tokens_per_second=round(tokens / max(now - self._begun, 1e-9), 1),
         )

@@ -34,6 +34,7 @@ _CODECS = {
     "iso8859-11": ("windows-874", "cp874"),
     "mac-roman": ("macintosh", "mac-roman"),
     "shift_jis": ("shift_jis", "cp932"),
+    "mac-cyrillic": ("x-mac-cyrillic", "mac-cyrillic"),
     "utf-16-be": ("utf-16be", "utf-16-be"),
     "utf-16-le": ("utf-16le", "utf-16-le"),
     "utf-8": ("utf-8", "utf-8"),
@@ -46,6 +47,7 @@ _CODECS = {
 }
 _BY_NAME = dict(_CODECS.values())
 _MORE_LABELS = {"cp949": "euc-kr", "uhc": "euc-kr", "ms949": "euc-kr", "utf8mb4": "utf-8"}
+_MORE_LABELS |= dict.fromkeys(("mac-cyrillic", "x-mac-cyrillic"), "x-mac-cyrillic")
 
 
 class Decoded(NamedTuple):
@@ -55,7 +57,8 @@ class Decoded(NamedTuple):
     charset: str
     """Name in the Encoding Standard ("windows-1252")."""
     found_by: str
-    """"bom", "http", "meta", "valid" (the bytes are valid UTF-8) or "detected"."""
+    """"bom", "http", "meta", "valid" (the bytes are valid UTF-8), "detected", or what
+    `decode_as` was told."""
     undecodable: int
     """Replacement characters that stand for bytes without a meaning in the charset."""
 
@@ -99,6 +102,20 @@ def decode(data: bytes, declared: str | None = None, *, markup: bool = False) ->
     return _without_declaration(data, first)
 
 
+def decode_as(data: bytes, label: str, found_by: str) -> Decoded:
+    """Decodes bytes in a charset that is not doubted, without a byte order mark at the begin.
+
+    Args:
+        data: The bytes.
+        label: A label that `standard_name` knows.
+        found_by: Told in the answer.
+    """
+    name = standard_name(label)
+    assert name is not None
+    decoded = _decode_as(data, name, found_by)
+    return decoded._replace(text=decoded.text.removeprefix("\ufeff"))
+
+
 def _declarations(data: bytes, declared: str | None, *, markup: bool) -> list[tuple[str, str]]:
     found = []
     if declared and (name := standard_name(declared)):
@@ -116,9 +133,15 @@ def _without_declaration(data: bytes, wrong: Decoded | None) -> Decoded:
     decoded = _decode_as(data, "utf-8", "valid")
     if not decoded.undecodable and "\0" not in decoded.text[:_DETECT_BYTES]:
         return decoded
-    guess = _wide(data) or standard_name(detect_encoding(data, _DETECT_BYTES) or "") or "utf-8"
+    guess = _wide(data) or _detected(data)
     detected = _decode_as(data, guess, "detected")
     return wrong if wrong and _is_wrong(detected) else detected
+
+
+def _detected(data: bytes) -> str:
+    # Not the library's own mapping to the standard: it takes Korean "UHC" for UTF-8.
+    found = detect_encoding(data, _DETECT_BYTES, html5_compatible=False)
+    return standard_name(found or "") or "utf-8"
 
 
 def _wide(data: bytes) -> str | None:

@@ -73,10 +73,9 @@ class Warc:
             found = shown(data[at : at + 61])
             raise UnreadableError("bad_header", f"found {found}, expected a WARC record")
         end = header_end(data, at, at + MOST_HEAD)
-        if end is None:
-            raise UnreadableError(
-                "bad_header", f"no blank line ends the head at {shown(data[at : at + 61])}"
-            )
+        if end is None or self._candidate.search(data, at, end[0]):
+            found = shown(data[at : at + 61])
+            raise UnreadableError("bad_header", f"no blank line ends the head {found}")
         fields = parse_headers(data[at : end[0]])
         length, kind = fields.get("content-length", ""), fields.get("warc-type", "").lower()
         if not (length.isascii() and length.isdigit() and len(length) < 19):

@@ -39,6 +39,12 @@ class RawFile:
         """Says whether the file can be read at any offset, not only from start to end."""
         return bool(self._handle.seekable())
 
+    def seekable_handle(self) -> Any:
+        """Returns the open file, for readers that seek for themselves."""
+        if not self.seekable:
+            raise self._forward_only(0)
+        return self._handle
+
     def at(self, offset: int, count: int = BLOCK) -> memoryview:
         """Returns 1 to `count` bytes that lie at `offset`; nothing only at the end of the file."""
         inside = offset - self._start
@@ -62,10 +68,7 @@ class RawFile:
         try:
             if offset != self._next:
                 if not self.seekable:
-                    raise DataError(
-                        f"{self.name}: is read from start to end only, expected a server that "
-                        f"answers byte ranges (wanted byte {offset}); download the file first"
-                    )
+                    raise self._forward_only(offset)
                 self._handle.seek(offset)
             data = self._handle.read(max(count, BLOCK)) or b""
         except DataError:
@@ -74,6 +77,12 @@ class RawFile:
         except Exception as error:
             raise _failed(self.name, "reading it failed", error) from error
         self._window, self._start, self._next = memoryview(data), offset, offset + len(data)
+
+    def _forward_only(self, offset: int) -> DataError:
+        return DataError(
+            f"input file {self.name}: can be read from start to end only (wanted byte {offset}); "
+            "expected a file system that answers byte ranges; download the file first"
+        )
 
 
 def _open(file: InputFile) -> Any:

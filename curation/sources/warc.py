@@ -125,8 +125,8 @@ def _record_id(file: str, envelope: Envelope) -> str:
     if head and head.record_id:
         return head.record_id
     position = f"{place.offset}+{place.inner[0]}" if place.inner else str(place.offset)
-    if head and head.url and head.date:
-        # Of an ARC record: its own data and place, so that the id outlives a renamed file.
+    if head and head.url and head.date.isdigit():
+        # ARC has no ids: the record's own facts and place, so that they outlive a renamed file.
         return f"arc:{head.date}:{position}:{head.url}"
     return f"{file}:{position}"
 

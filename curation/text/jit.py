@@ -1,14 +1,18 @@
 """How kernels are compiled: one pair of typed decorators, so that all of them agree on it.
 
-numba ships no types, so a bare `njit` would make every kernel untyped to mypy. Kernels are cached
-on disk beside their source and release the GIL.
+numba ships no types, so a bare `njit` would make every kernel untyped to mypy. Kernels release the
+GIL, and are cached on disk under the digest of all kernels' sources: numba by itself looks only at
+the file of the kernel, and would go on using machine code of a helper that has been edited since.
 """
 
+import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
+import numba
 import numpy as np
-from numba import njit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -17,17 +21,42 @@ int64 = cast("Callable[[Any], int]", np.int64)
 """Widens a byte or another small integer in a kernel, where `int` would give an unsigned one."""
 
 
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
-    """Compiles a function that Python calls with whole arrays.
+def cache_directory() -> Path:
+    """Returns where compiled kernels go: a directory for exactly these sources.
 
-    Trap: numba looks only at the file of the kernel itself to see whether its cache is still good.
-    After an edit of a function that kernels of *other* files call, touch those files (or remove
-    their `__pycache__`).
+    In `$CURATION_HOME`, else in `curation` in `$XDG_CACHE_HOME`, else in `~/.cache/curation`.
     """
-    return cast("Callable[P, R]", njit(cache=True, nogil=True, error_model="numpy")(function))
+    digest = hashlib.blake2b(digest_size=8)
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    own = os.environ.get("CURATION_HOME")
+    home = Path(own).expanduser() if own else Path(cache) / "curation"
+    return home / f"kernels-{digest.hexdigest()}"
+
+
+def _use_cache_directory() -> None:
+    """Leaves numba its own choice where the directory cannot be made, or the user has chosen."""
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    try:
+        directory = cache_directory()
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return
+    if os.access(directory, os.W_OK):
+        numba.config.CACHE_DIR = str(directory)
+
+
+_use_cache_directory()
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a function that Python calls with whole arrays."""
+    return cast("Callable[P, R]", numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Compiles a small function that only kernels call, once a character or oftener."""
     options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
-    return cast("Callable[P, R]", njit(forceinline=True, **options)(function))
+    return cast("Callable[P, R]", numba.njit(forceinline=True, **options)(function))

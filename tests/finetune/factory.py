@@ -12,7 +12,7 @@ from curation.schema import DOCUMENT, make_doc_id, score
 from curation.shards import write_shard
 
 SCHEMA = DOCUMENT.append(score("gopher_words", pa.int64(), "Words.", unit="words", low=0))
-WORDS = "the data of a model is what it reads and a model that reads more of it knows".split()
+WORDS = ("data", "model", "what", "reads", "and", "more", "knows", "it", "of", "a", "the", "is")
 
 Texts = Sequence[str | None]
 
@@ -89,5 +89,6 @@ def micro_job(**tables: Any) -> Job:
         "training": {"batch_size": 4},
     }
     for name, value in tables.items():
-        raw[name] = {**raw[name], **value} if isinstance(value, dict) else value
+        both = isinstance(value, dict) and isinstance(raw[name], dict)
+        raw[name] = {**raw[name], **value} if both else value
     return parse_job(raw)

@@ -8,9 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import TaskRun
 
 from curation.errors import CurationError, DataError, RecipeError
 from curation.local import Progress
@@ -18,8 +15,8 @@ from curation.manifest import Record
 from curation.runner import Step
 from flows.params import OptionsParams
 from flows.tasks import LISTENER, failing_in_one_line, grouped, open_runner
+from tests.flows.factory import task_states
 from tests.flows.items import numbers
-from tests.flows.waiting import until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -35,19 +32,6 @@ def run_step(step: Step, tmp_path: Path, **options: Any) -> Any:
             return execute(step)
 
     return one_step(return_state=True)
-
-
-def task_states(state: Any) -> dict[str, str]:
-    """Name and state of each task run of a flow run, read back from the server."""
-    flow_run_id = state.state_details.flow_run_id
-
-    def read() -> list[TaskRun]:
-        with get_client(sync_client=True) as client:
-            chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
-            runs = client.read_task_runs(flow_run_filter=chosen)
-        return runs if all(run.state and run.state.is_final() for run in runs) else []
-
-    return {run.name: run.state.name for run in until(read) if run.state}
 
 
 @given(count=st.integers(0, 700), workers=st.integers(1, 100))
@@ -93,7 +77,7 @@ def test_step_run_twice_reuses_only_what_is_still_whole(tmp_path: Path) -> None:
     assert [record.reused for record in first.result()] == [False, False, False]
     assert [record.reused for record in second.result()] == [True, False, True]
     assert (tmp_path / "n-001.txt").read_text(encoding="utf-8") == "2"
-    assert task_states(second) == {
+    assert task_states(second.state_details.flow_run_id) == {
         "numbers shard 1 of 3": "Reused",
         "numbers shard 2 of 3": "Completed",
         "numbers shard 3 of 3": "Reused",
@@ -115,7 +99,7 @@ def test_step_with_bad_shards_finishes_the_others_and_raises_the_first_error(
     assert state.message == "numbers shard 2 of 4: number -2 is negative; give 0 or more"
     assert (tmp_path / "n-003.txt").exists()
     assert "Traceback" not in capfd.readouterr().err
-    assert task_states(state) == {
+    assert task_states(state.state_details.flow_run_id) == {
         "numbers shard 1 of 4": "Completed",
         "numbers shard 2 of 4": "Failed",
         "numbers shard 3 of 4": "Failed",

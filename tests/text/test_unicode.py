@@ -137,3 +137,10 @@ def test_decode_replaces_bad_bytes_like_python_and_stops_at_the_end(text, beyond
     found, at = _decode_all(data, len(text))
     assert "".join(map(chr, found)) == text.decode("utf-8", "replace")
     assert at == len(text)
+
+
+def test_lower_case_takes_at_most_half_as_many_bytes_again():
+    # What the workspace of `shingles` counts on.
+    _, lower = _classes_and_lower(ALL)
+    grown = [c for c in ALL if lower[c] != c and len(chr(lower[c]).encode()) > len(chr(c).encode())]
+    assert {(len(chr(c).encode()), len(chr(lower[c]).encode())) for c in grown} == {(2, 3)}

@@ -1,0 +1,187 @@
+"""Starting a run: a child process, its progress, its failures, and finished work reused."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from curation import results
+from curation.errors import CurationError, DataError, RecipeError
+from curation.handoff import prepare_job
+from curation.results import read_result, run_job
+from tests.finetune.factory import micro_job, sentences, write_dataset
+
+CHILD = """
+import sys, json
+job = json.load(open(sys.argv[-1]))
+{body}
+"""
+
+
+@pytest.fixture
+def job_json(tmp_path):
+    dataset = write_dataset(tmp_path / "data", sentences(60), sentences(4))
+    return prepare_job(micro_job(), dataset, tmp_path / "out")
+
+
+@pytest.fixture
+def fake_child(tmp_path, monkeypatch):
+    """Replaces the trainer by a few lines of Python, started in the same way."""
+
+    def replace(body):
+        script = tmp_path / "child.py"
+        script.write_text(CHILD.format(body=body))
+        real = subprocess.Popen
+
+        def start(command, **settings):
+            return real([sys.executable, str(script), command[-1]], **settings)
+
+        monkeypatch.setattr(results.subprocess, "Popen", start)
+
+    return replace
+
+
+def test_importing_results_loads_no_torch():
+    code = "import curation.results, sys; print([m for m in ('torch', 'transformers', 'tokenizers')"
+    code += " if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_error_of_the_child_is_raised_as_its_own_class(job_json, fake_child):
+    line = {"event": "error", "kind": "DataError", "message": "shard x: damaged"}
+    fake_child(f"print(json.dumps({line!r})); sys.exit(1)")
+    with pytest.raises(DataError, match=r"^shard x: damaged$"):
+        run_job(job_json)
+
+
+def test_unknown_failure_gives_the_last_line_and_the_log(job_json, fake_child):
+    fake_child("raise MemoryError('no room\\nat all')")
+    with pytest.raises(
+        CurationError, match=r"exit code 1\): at all; log: .*finetune\.log"
+    ) as caught:
+        run_job(job_json)
+    assert "\n" not in str(caught.value)
+
+
+def test_killed_child_names_the_signal_and_the_likely_cause(job_json, fake_child):
+    fake_child("import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(CurationError, match=r"ended by SIGKILL \(SIGKILL is often lack of memory"):
+        run_job(job_json)
+
+
+def test_silent_failure_is_said(job_json, fake_child):
+    fake_child("sys.exit(3)")
+    with pytest.raises(CurationError, match=r"exit code 3\): it said nothing"):
+        run_job(job_json)
+
+
+def test_progress_lines_are_passed_on_and_noise_is_not(job_json, fake_child):
+    fake_child(
+        "print('noise'); print('[1]'); print(json.dumps({'event': 'step', 'step': 1}))\n"
+        "print(json.dumps({'event': 'phase', 'name': 'save'})); sys.exit(1)"
+    )
+    seen = []
+    with pytest.raises(CurationError, match="exit code 1"):
+        run_job(job_json, on_progress=seen.append)
+    assert [event["event"] for event in seen] == ["step", "phase"]
+
+
+def test_child_that_ends_well_without_a_result_is_an_error(job_json, fake_child):
+    fake_child("pass")
+    with pytest.raises(DataError, match=r"result\.json: no finished run is here"):
+        run_job(job_json)
+
+
+def test_interrupt_ends_the_child(job_json, fake_child, tmp_path):
+    fake_child(
+        "import os, time\n"
+        "print(json.dumps({'event': 'step', 'pid': os.getpid()}), flush=True)\n"
+        "time.sleep(60)"
+    )
+    seen = []
+
+    def interrupt(event):
+        seen.append(event["pid"])
+        raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job_json, on_progress=interrupt)
+    assert time.monotonic() - begun < 10
+    with pytest.raises(ProcessLookupError, match="No such process"):
+        os.kill(seen[0], 0)
+
+
+def test_child_that_ignores_the_first_signal_is_killed(job_json, fake_child, monkeypatch):
+    monkeypatch.setattr(results, "GRACE_SECONDS", 0.5)
+    fake_child(
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print(json.dumps({'event': 'step'}), flush=True)\n"
+        "time.sleep(60)"
+    )
+
+    def interrupt(_event):
+        raise KeyboardInterrupt
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job_json, on_progress=interrupt)
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("content", ["", "{}", "{"])
+def test_damaged_result_is_not_read(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_text(content)
+    with pytest.raises(DataError, match=r"is not a result\.json"):
+        read_result(path)
+
+
+@pytest.mark.slow
+def test_run_in_a_child_then_reuse_then_force(job_json, tmp_path):
+    events = []
+    first = run_job(job_json, on_progress=events.append)
+    phases = [event["name"] for event in events if event["event"] == "phase"]
+    assert phases == ["tokenizer", "tokenize", "evaluate", "train", "evaluate", "save"]
+    assert [e["when"] for e in events if e["event"] == "evaluation"] == ["before", "after"]
+    assert events[-1]["event"] == "finished"
+    assert not first.reused
+
+    begun = time.monotonic()
+    second = run_job(job_json, on_progress=events.clear)
+    assert second.reused
+    assert second.losses == first.losses
+    assert time.monotonic() - begun < 2
+
+    forced = run_job(job_json, force=True)
+    assert not forced.reused
+    assert forced.losses == first.losses
+
+
+@pytest.mark.slow
+def test_job_runs_by_hand_on_a_moved_dataset(job_json, tmp_path, request):
+    moved, out = tmp_path / "moved", tmp_path / "elsewhere"
+    (tmp_path / "data").rename(moved)
+    command = [sys.executable, "-m", "curation.finetune", str(job_json), "--dataset", str(moved)]
+    command += ["--out", str(out)]
+    root = request.config.rootpath
+    run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert lines[-1] == {"event": "finished", "result": str(out / "result.json")}
+    assert read_result(out / "result.json").name == "micro"
+
+
+@pytest.mark.slow
+def test_impossible_job_gives_one_line_and_exit_code_two(tmp_path, request):
+    dataset = write_dataset(tmp_path / "data", sentences(10), sentences(2))
+    job = micro_job(tokenizer={"vocab_size": 9000})
+    path = prepare_job(job, dataset, tmp_path / "out")
+    with pytest.raises(RecipeError, match=r"vocab_size 9,000 is too large for this corpus"):
+        run_job(path)
+    assert (tmp_path / "out" / "finetune.log").read_text().count("\n") == 1
