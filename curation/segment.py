@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.errors import SchemaError, StageError
+from curation.errors import CurationError, SchemaError, StageError
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
 from curation.recipe import identity
@@ -204,7 +204,7 @@ def _guarded(stage: BatchStage, part: pa.RecordBatch) -> tuple[dict[str, pa.Arra
     """Calls a stage; where it raises, finds the rows at fault by halving."""
     try:
         return _checked(stage, part, opened(stage)(part)), {}
-    except (SchemaError, MemoryError):
+    except (CurationError, MemoryError):
         raise
     except Exception as error:
         if part.num_rows == 1:

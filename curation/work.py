@@ -261,7 +261,7 @@ def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
     places = np.full(rows, -1, dtype=np.int64)
     places[table.column("row").to_numpy()] = np.arange(table.num_rows)
     spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
-    nullable = pa.schema([field.with_nullable(True) for field in spread.schema])
+    nullable = pa.schema([field.with_nullable(True) for field in spread.schema])  # noqa: FBT003
     return pa.RecordBatch.from_arrays(
         [_one_chunk(column) for column in spread.columns], schema=nullable
     )

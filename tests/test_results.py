@@ -178,6 +178,37 @@ def test_job_runs_by_hand_on_a_moved_dataset(job_json, tmp_path, request):
 
 
 @pytest.mark.slow
+def test_interrupted_training_leaves_nothing_that_looks_done(job_json, tmp_path):
+    def interrupt(event):
+        if event.get("name") == "train":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job_json, on_progress=interrupt)
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"job.json", "finetune.log", ".lock"}
+    assert (tmp_path / "out" / "finetune.log").read_text().startswith("training: stopped")
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_losses_of_one(job_json, tmp_path, request):
+    """At the same global batch: the number of devices changes the seconds, not the result."""
+    module = ["-m", "curation.finetune", str(job_json)]
+    one = [sys.executable, *module, "--out", str(tmp_path / "1")]
+    two = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *module]
+    two += ["--out", str(tmp_path / "2")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for command in (one, two):
+        root = request.config.rootpath
+        run = subprocess.run(command, cwd=root, env=environment, capture_output=True, check=False)
+        assert run.returncode == 0, run.stderr
+    results_of = [read_result(tmp_path / name / "result.json") for name in ("1", "2")]
+    first, second = ([point.loss for point in result.losses] for result in results_of)
+    assert second == pytest.approx(first, rel=1e-5)
+    assert [result.device.count for result in results_of] == [1, 2]
+
+
+@pytest.mark.slow
 def test_impossible_job_gives_one_line_and_exit_code_two(tmp_path, request):
     dataset = write_dataset(tmp_path / "data", sentences(10), sentences(2))
     job = micro_job(tokenizer={"vocab_size": 9000})

@@ -8,10 +8,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from curation.local import run_plan
 from curation.plan import make_plan
 from curation.recipe import load_recipe
+from curation.runner import RunOptions
 from curation.sources import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -142,6 +145,58 @@ def test_every_recipe_can_be_planned():
         "extract", "normalize", "language", "gopher_quality", "exact_dedup",
         "minhash_dedup", "split",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    plan = make_plan(load_recipe(RECIPES / "demo.toml"))
+    return out, run_plan(plan, RunOptions(out=out, workers=2))
+
+
+@pytest.mark.slow
+def test_demo_rejects_for_every_reason_that_the_sample_was_made_for(demo):
+    out, _ = demo
+    found = duckdb.execute(
+        "SELECT DISTINCT reason FROM read_parquet(?) WHERE verdict = 'rejected'",
+        [f"{out}/audit/documents-*.parquet"],
+    ).fetchall()
+    assert {reason for (reason,) in found} >= {
+        "truncated_record", "http_status", "media_type", "extract_empty", "language",
+        "language_probability", "few_words", "few_alpha_words", "few_stop_words", "repeated_id",
+        "exact_duplicate", "near_duplicate",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_demo_accounts_for_every_document_and_keeps_enough_to_learn_from(demo):
+    _, manifest = demo
+    totals = manifest.totals
+    domain = sum(int(row["documents"]) for row in whole_files() if row["file"] in jsonl_names())
+    records, _ = read_web()
+    assert totals.documents_in == domain + len(records)
+    assert totals.documents_kept + totals.documents_rejected == totals.documents_in
+    assert 3_000_000 < totals.text_bytes_kept < 8_000_000
+    for name, count in manifest.sources.items():
+        assert count.documents_kept >= 0.5 * (count.documents_kept + count.documents_rejected), name
+
+
+@pytest.mark.slow
+def test_demo_drops_no_duplicate_without_a_kept_twin(demo):
+    # The kept one of equal texts may itself be near to a third, so links are followed to the end.
+    out, _ = demo
+    rows = duckdb.execute(
+        "SELECT doc_id, verdict, reason, other_id FROM read_parquet(?)",
+        [f"{out}/audit/documents-*.parquet"],
+    ).fetchall()
+    kept = {doc_id for doc_id, verdict, _, _ in rows if verdict == "kept"}
+    links = {row[0]: row[3] for row in rows if row[2] in {"exact_duplicate", "near_duplicate"}}
+    assert links
+    for dropped in links:
+        end = dropped
+        for _ in range(3):
+            end = links.get(end, end)
+        assert end in kept, dropped
 
 
 @pytest.mark.shared

@@ -6,11 +6,9 @@ Everything is written into `.work` below the output directory and moved to its p
 
 import fcntl
 import platform
-import resource
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +21,14 @@ from accelerate import PartialState  # type: ignore[import-untyped]
 from curation.errors import DataError, RecipeError
 from curation.finetune.card import model_card
 from curation.finetune.corpus import HELD_OUT_SEED, Corpus, Split, open_corpus
+from curation.finetune.device import (
+    describe_device,
+    join_processes,
+    make_deterministic,
+    peak_cuda_bytes,
+    peak_rss_bytes,
+    resolve_precision,
+)
 from curation.finetune.evaluate import (
     HeldOut,
     document_bits,
@@ -34,31 +40,34 @@ from curation.finetune.model import FLOPS_CONVENTION, describe, make_model, trai
 from curation.finetune.pack import PackedSequences, Plan, TokenStream, pack, plan_order
 from curation.finetune.progress import Progress
 from curation.finetune.tokenizer import TextTokenizer, load_tokenizer, make_tokenizer
-from curation.finetune.train import Trained, resolve_precision, sequences_to_present, train
+from curation.finetune.train import Trained, sequences_to_present, train
 from curation.handoff import PreparedJob, library_versions
 from curation.job import Job
 from curation.manifest import write_json
-from curation.results import BitsPerByte, Device, RunResult, Seconds, TokenFacts
+from curation.results import BitsPerByte, RunResult, Seconds, TokenFacts
 from curation.shards import FileRecord, file_sha256
 
 NO_EVAL = "held-out bits per byte: not measured, the dataset has no eval documents"
 _OUTPUTS = ("model", "tokens", "evaluation.parquet")
 
 
-def run(prepared: PreparedJob, progress: Progress) -> RunResult:
+def run(prepared: PreparedJob, progress: Progress) -> RunResult | None:
     """Runs a job and writes its outputs and result.json below `prepared.output`.
+
+    Returns:
+        The result; None in all processes of a torchrun but the first, which alone scores and saves.
 
     Raises:
         CurationError: One line says what is wrong with corpus, job or machine.
     """
-    torch.use_deterministic_algorithms(mode=True, warn_only=True)
-    ranks = PartialState()
+    make_deterministic()
+    ranks = join_processes()
     with _work_directory(prepared.output, ranks) as work:
         corpus = open_corpus(prepared.dataset, prepared.corpus)
         progress.seconds["startup"] = progress.total()
         inputs = _prepare(prepared.job, corpus, work, ranks, progress)
         result = _train_and_score(prepared, corpus, inputs, work, progress)
-        if ranks.is_main_process:
+        if result is not None:
             _publish(work, prepared.output, result)
             progress.emit("finished", result=str(prepared.output / "result.json"))
         ranks.wait_for_everyone()
@@ -128,7 +137,7 @@ def _held_out(job: Job, corpus: Corpus, tokenizer: TextTokenizer) -> HeldOut | N
 
 def _train_and_score(
     prepared: PreparedJob, corpus: Corpus, inputs: _Inputs, work: Path, progress: Progress
-) -> RunResult:
+) -> RunResult | None:
     job = prepared.job
     model = make_model(job, inputs.tokenizer)
     model.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -139,6 +148,8 @@ def _train_and_score(
     with progress.phase("train"):
         sequences = PackedSequences(inputs.stream, inputs.plan, length)
         trained = train(job, model, sequences, states, progress)
+    if not PartialState().is_main_process:
+        return None
     after = _score(job, trained.model, inputs.held_out, progress, "after")
     scores = None
     if inputs.held_out is not None and before is not None and after is not None:
@@ -191,9 +202,9 @@ def _result(
         seconds=_seconds(progress),
         tokens_per_second=here / trained.seconds,
         data_wait_seconds=trained.data_wait_seconds,
-        peak_rss_bytes=_peak_rss_bytes(),
-        peak_cuda_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
-        device=_device(job),
+        peak_rss_bytes=peak_rss_bytes(),
+        peak_cuda_bytes=peak_cuda_bytes(),
+        device=describe_device(job.training.precision),
         versions={"python": platform.python_version(), **library_versions(), **_versions()},
         notes=[*inputs.notes, *resumed],
         skipped_documents=inputs.skipped,
@@ -222,34 +233,8 @@ def _seconds(progress: Progress) -> Seconds:
     return Seconds(**spent, total=round(progress.total(), 3))
 
 
-def _device(job: Job) -> Device:
-    cuda = torch.cuda.is_available()
-    ranks = PartialState()
-    return Device(
-        kind="cuda" if cuda else "cpu",
-        name=torch.cuda.get_device_name() if cuda else _cpu_name(),
-        count=ranks.num_processes,
-        threads=torch.get_num_threads(),
-        precision=resolve_precision(job.training.precision).name,
-    )
-
-
-def _cpu_name() -> str:
-    """Returns the model of the processor where Linux tells it, else its architecture."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
 def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("accelerate", "safetensors", "pyarrow")}
-
-
-def _peak_rss_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @contextmanager

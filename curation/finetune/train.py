@@ -18,6 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from curation.errors import CurationError, RecipeError
+from curation.finetune.device import resolve_precision
 from curation.finetune.pack import PackedSequences
 from curation.finetune.progress import Progress
 from curation.job import Job
@@ -46,34 +47,6 @@ class Trained(NamedTuple):
     seconds: float
     """Of the loop itself, in this process."""
     data_wait_seconds: float
-
-
-class Precision(NamedTuple):
-    """A resolved precision."""
-
-    name: str
-    """fp32, bf16 or fp16."""
-
-    @property
-    def autocast(self) -> torch.dtype | None:
-        """Type of matrix products, None for fp32."""
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.name)
-
-
-def resolve_precision(asked: str) -> Precision:
-    """Returns what "auto" means here, or what was asked for.
-
-    Raises:
-        RecipeError: fp16 without a CUDA device.
-    """
-    cuda = torch.cuda.is_available()
-    if asked == "fp16" and not cuda:
-        raise RecipeError(
-            "training.precision fp16 needs a CUDA device, here is none; use auto, bf16 or fp32"
-        )
-    if asked == "auto":
-        return Precision("bf16" if cuda and torch.cuda.is_bf16_supported() else "fp32")
-    return Precision(asked)
 
 
 def sequences_to_present(job: Job, available: int) -> int:
@@ -216,6 +189,7 @@ def _arguments(job: Job, presented: int, states: Path) -> TrainingArguments:
     saves = spec.checkpoint_every_steps
     return TrainingArguments(
         output_dir=str(states),
+        use_cpu=not torch.cuda.is_available(),
         num_train_epochs=1,
         train_sampling_strategy="sequential",
         per_device_train_batch_size=_device_batch(job),
@@ -241,6 +215,7 @@ def _arguments(job: Job, presented: int, states: Path) -> TrainingArguments:
         disable_tqdm=True,
         report_to="none",
         remove_unused_columns=False,
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 

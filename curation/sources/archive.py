@@ -193,7 +193,7 @@ class Archive:
         return Envelope(place, head, b"" if error else block, error)
 
 
-_KNOWN: dict[tuple[str, str], set[int]] = {}
+_KNOWN: dict[InputFile, set[int]] = {}
 
 
 def _known_begins(file: InputFile) -> set[int]:
@@ -204,7 +204,7 @@ def _known_begins(file: InputFile) -> set[int]:
     """
     if len(_KNOWN) >= _MOST_KNOWN:
         _KNOWN.clear()
-    return _KNOWN.setdefault((file.url, file.stamp), {0})
+    return _KNOWN.setdefault(file, {0})
 
 
 def _never(data: bytes) -> bool:  # noqa: ARG001

@@ -85,9 +85,11 @@ def _member(raw: RawFile, at: int, accepts: Accepts) -> Generator[Piece, None, i
             yield Piece(at, data, before == 0, resume, ("bad_gzip", str(error)))
             return resume
         if not feed and not parts[-1] and not inflate.eof:
-            damage = ("truncated_record", "the file ends inside a gzip member")
-            yield Piece(at, b"".join(parts), before == 0, position, damage)
-            return position
+            # Also where bytes are missing, and what follows is inflated as part of this member.
+            resume = next_entry(raw, at + 1, accepts)
+            damage = ("truncated_record", "a gzip member has no end")
+            yield Piece(at, b"".join(parts), before == 0, resume, damage)
+            return resume
         size += len(parts[-1])
         if size == PIECE and not inflate.eof:
             yield Piece(at, b"".join(parts), before == 0)
@@ -102,6 +104,8 @@ def _inflate_until_damage(raw: RawFile, at: int, skip: int) -> bytes:
 
     zlib gives nothing of the call that fails, so that call is made again byte by byte.
     """
+    if not raw.seekable:
+        return b""
     inflate = zlib.decompressobj(31)
     parts: list[bytes] = []
     made, position = 0, at

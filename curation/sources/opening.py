@@ -24,6 +24,8 @@ class RawFile:
         self.file = file
         self.name = file.name
         self._handle = _open(file)
+        self.seekable = _can_seek(self._handle)
+        """The file can be read at any offset, not only from start to end."""
         self._window = memoryview(b"")
         self._start = 0
         self._next = 0
@@ -33,11 +35,6 @@ class RawFile:
 
     def __exit__(self, *_: object) -> None:
         self._handle.close()
-
-    @property
-    def seekable(self) -> bool:
-        """Says whether the file can be read at any offset, not only from start to end."""
-        return bool(self._handle.seekable())
 
     def seekable_handle(self) -> Any:
         """Returns the open file, for readers that seek for themselves."""
@@ -49,7 +46,8 @@ class RawFile:
         """Returns 1 to `count` bytes that lie at `offset`; nothing only at the end of the file."""
         inside = offset - self._start
         if not 0 <= inside < len(self._window):
-            self._load(offset, count)
+            if not self._load(offset, count):
+                return memoryview(b"")
             inside = 0
         return self._window[inside : inside + count]
 
@@ -64,7 +62,7 @@ class RawFile:
             count -= len(part)
         return b"".join(parts)
 
-    def _load(self, offset: int, count: int) -> None:
+    def _load(self, offset: int, count: int) -> bool:
         try:
             if offset != self._next:
                 if not self.seekable:
@@ -76,7 +74,10 @@ class RawFile:
         # Every file system behind fsspec brings its own errors (aiohttp's, botocore's).
         except Exception as error:
             raise _failed(self.name, "reading it failed", error) from error
-        self._window, self._start, self._next = memoryview(data), offset, offset + len(data)
+        self._next = offset + len(data)
+        if data:  # else the window stays: what begins the file is asked for again
+            self._window, self._start = memoryview(data), offset
+        return bool(data)
 
     def _forward_only(self, offset: int) -> DataError:
         return DataError(
@@ -93,6 +94,18 @@ def _open(file: InputFile) -> Any:
         return fsspec.open(file.url, "rb").open()
     except Exception as error:
         raise _failed(file.name, "it cannot be opened", error) from error
+
+
+def _can_seek(handle: Any) -> bool:
+    """Tries it: fsspec's stream of a server without byte ranges says yes and then refuses."""
+    if not handle.seekable():
+        return False
+    try:
+        handle.seek(1)
+        handle.seek(0)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _failed(name: str, what: str, error: Exception) -> DataError:

@@ -14,7 +14,7 @@ import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,6 +44,8 @@ class Guess(NamedTuple):
 
 class Language(BatchStage):
     """Scores the most probable language; rejects what is not allowed and what is unsure."""
+
+    files: ClassVar[frozenset[str]] = frozenset({"model"})
 
     kind: Literal["language"] = "language"
     keep: tuple[str, ...] | None = Field(default=None, min_length=1)

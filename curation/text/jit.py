@@ -45,7 +45,7 @@ def _use_cache_directory() -> None:
     except (OSError, RuntimeError):
         return
     if os.access(directory, os.W_OK):
-        numba.config.CACHE_DIR = str(directory)
+        numba.config.CACHE_DIR = str(directory)  # type: ignore[attr-defined]
 
 
 _use_cache_directory()

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from curation.errors import CurationError, RecipeError
+from curation.finetune.device import resolve_precision
 from curation.finetune.model import make_model
 from curation.finetune.pack import PackedSequences, pack, plan_order
 from curation.finetune.progress import Progress
-from curation.finetune.train import resolve_precision, sequences_to_present, train
+from curation.finetune.train import sequences_to_present, train
 from tests.finetune.factory import micro_job, sentences
 from tests.finetune.test_tokenizer import documents, make
 

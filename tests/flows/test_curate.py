@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -20,6 +20,18 @@ from tests.flows.factory import artifacts, events, task_states, write_recipe
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]
 
 
+class Made(NamedTuple):
+    """A dataset that a flow made, and the final state of its run."""
+
+    recipe: Path
+    out: Path
+    state: Any
+
+    @property
+    def run_id(self) -> Any:
+        return self.state.state_details.flow_run_id
+
+
 def curate(recipe: Path, out: Path, *overrides: str, **options: Any) -> Any:
     """The final state of a curation flow."""
     return curate_flow(
@@ -29,22 +41,27 @@ def curate(recipe: Path, out: Path, *overrides: str, **options: Any) -> Any:
     )
 
 
-def test_flow_makes_the_dataset_and_returns_a_reference(tmp_path: Path) -> None:
-    state = curate(write_recipe(tmp_path), tmp_path / "out")
+@pytest.fixture(scope="module")
+def made(server: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A dataset for all tests of this module that leave it whole."""
+    directory = tmp_path_factory.mktemp("made")
+    recipe = write_recipe(directory, "Shown_Off")
+    return Made(recipe, directory / "out", curate(recipe, directory / "out"))
 
-    dataset = state.result()
-    manifest = read_manifest(tmp_path / "out")
-    assert (dataset.name, dataset.directory) == ("tiny", str(tmp_path / "out"))
+
+def test_flow_makes_the_dataset_and_returns_a_reference(made: Made) -> None:
+    dataset = made.state.result()
+
+    assert (dataset.name, dataset.directory) == ("Shown_Off", str(made.out))
     assert (dataset.documents_in, dataset.documents_kept, dataset.documents_rejected) == (13, 12, 1)
-    assert dataset.fingerprint == manifest.fingerprint
+    assert dataset.fingerprint == read_manifest(made.out).fingerprint
     assert not dataset.reused
 
 
-def test_flow_has_one_task_for_each_shard_of_each_step(tmp_path: Path) -> None:
-    state = curate(write_recipe(tmp_path), tmp_path / "out")
+def test_flow_has_one_task_for_each_shard_of_each_step(made: Made) -> None:
+    states = task_states(made.run_id)
 
-    states = task_states(state.state_details.flow_run_id)
-    shards = len(make_plan(load_recipe(tmp_path / "tiny.toml")).shards)
+    shards = len(make_plan(load_recipe(made.recipe)).shards)
     assert shards > 1
     assert set(states.values()) == {"Completed"}
     assert sum(name.startswith("00-read") for name in states) == shards
@@ -53,43 +70,9 @@ def test_flow_has_one_task_for_each_shard_of_each_step(tmp_path: Path) -> None:
     assert {"look for dataset", "layout", "clusters"} <= set(states)
 
 
-def test_second_run_of_a_finished_dataset_is_a_single_reused_task(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path)
-    first = curate(recipe, tmp_path / "out")
-    manifest = (tmp_path / "out" / "manifest.json").read_bytes()
+def test_flow_publishes_funnel_card_progress_and_link(made: Made) -> None:
+    shown = artifacts(made.run_id)
 
-    second = curate(recipe, tmp_path / "out")
-
-    assert second.result() == first.result().model_copy(update={"reused": True})
-    assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
-    states = task_states(second.state_details.flow_run_id)
-    assert list(states.values()) == ["Reused"]
-
-
-def test_run_after_a_shard_was_lost_makes_that_shard_alone(tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path)
-    curate(recipe, tmp_path / "out")
-    lost = tmp_path / "out" / "shards" / "train-00001-of-00002.arrow"
-    content = lost.read_bytes()
-    lost.unlink()
-
-    state = curate(recipe, tmp_path / "out")
-
-    assert lost.read_bytes() == content
-    made = {
-        name
-        for name, state in task_states(state.state_details.flow_run_id).items()
-        if state == "Completed"
-    }
-    assert len(made) == 2
-    assert "look for dataset" in made
-    assert any("train-00001-of-00002" in name for name in made)
-
-
-def test_flow_publishes_funnel_card_progress_and_link(tmp_path: Path) -> None:
-    state = curate(write_recipe(tmp_path, "Shown_Off"), tmp_path / "out")
-
-    shown = artifacts(state.state_details.flow_run_id)
     assert set(shown) == {
         "progress-shown-off",
         "funnel-shown-off",
@@ -100,18 +83,67 @@ def test_flow_publishes_funnel_card_progress_and_link(tmp_path: Path) -> None:
     assert '"stage": "exact_dedup"' in str(shown["funnel-shown-off"].data)
     assert "1 exact_duplicate" in str(shown["funnel-shown-off"].data)
     assert "# Shown_Off 1" in str(shown["card-shown-off"].data)
-    assert (tmp_path / "out").as_uri() in str(shown["outputs-shown-off"].data)
+    assert made.out.as_uri() in str(shown["outputs-shown-off"].data)
 
 
-def test_flow_emits_that_the_dataset_is_ready(tmp_path: Path) -> None:
-    dataset = curate(write_recipe(tmp_path, "announced"), tmp_path / "out").result()
+def test_flow_emits_that_the_dataset_is_ready(made: Made) -> None:
+    dataset = made.state.result()
 
-    [event] = events("curation.dataset.ready", "curation.dataset.announced")
+    event = events("curation.dataset.ready", "curation.dataset.Shown_Off")[-1]
 
-    assert event["payload"]["directory"] == str(tmp_path / "out")
+    assert event["payload"]["directory"] == str(made.out)
     assert event["payload"]["fingerprint"] == dataset.fingerprint
     assert event["payload"]["manifest_sha256"] == dataset.manifest_sha256
     assert event["resource"]["curation.hand-off"] == "none"
+
+
+def test_second_run_of_a_finished_dataset_is_a_single_reused_task(made: Made) -> None:
+    manifest = (made.out / "manifest.json").read_bytes()
+
+    second = curate(made.recipe, made.out)
+
+    assert second.result() == made.state.result().model_copy(update={"reused": True})
+    assert (made.out / "manifest.json").read_bytes() == manifest
+    assert task_states(second.state_details.flow_run_id) == {"look for dataset": "Reused"}
+
+
+def test_dask_makes_the_same_bytes_as_the_local_pool(made: Made, tmp_path: Path) -> None:
+    pytest.importorskip("prefect_dask", reason="needs: pip install 'curation[dask]'")
+
+    curate(made.recipe, tmp_path / "dask", runner="dask").result()
+
+    assert read_manifest(tmp_path / "dask").shards == read_manifest(made.out).shards
+
+
+def test_directory_of_another_dataset_is_left_alone(made: Made, tmp_path: Path) -> None:
+    state = curate(write_recipe(tmp_path, "another"), made.out)
+
+    with pytest.raises(DriftError, match="holds dataset 'Shown_Off', the recipe makes 'another'"):
+        state.result()
+    assert read_manifest(made.out).name == "Shown_Off"
+
+
+def test_directory_in_use_by_another_run_is_refused(made: Made) -> None:
+    with exclusive(RunOptions(out=made.out)):
+        state = curate(made.recipe, made.out)
+
+    with pytest.raises(CurationError, match="another run is using it"):
+        state.result()
+
+
+def test_run_after_a_shard_was_lost_makes_that_shard_alone(made: Made) -> None:
+    lost = made.out / "shards" / "train-00001-of-00002.arrow"
+    content = lost.read_bytes()
+    lost.unlink()
+
+    state = curate(made.recipe, made.out)
+
+    assert lost.read_bytes() == content
+    states = task_states(state.state_details.flow_run_id)
+    again = {name for name, state in states.items() if state == "Completed"}
+    assert len(again) == 2
+    assert "look for dataset" in again
+    assert any("train-00001-of-00002" in name for name in again)
 
 
 def test_recipe_that_cannot_be_used_fails_with_its_one_line(
@@ -124,38 +156,6 @@ def test_recipe_that_cannot_be_used_fails_with_its_one_line(
     assert state.is_failed()
     assert "unknown setting 'colour'" in state.message
     assert "Traceback" not in capfd.readouterr().err
-
-
-def test_directory_of_another_dataset_is_left_alone(tmp_path: Path) -> None:
-    curate(write_recipe(tmp_path), tmp_path / "out")
-
-    state = curate(write_recipe(tmp_path, "another"), tmp_path / "out")
-
-    with pytest.raises(DriftError, match="holds dataset 'tiny', the recipe makes 'another'"):
-        state.result()
-    assert read_manifest(tmp_path / "out").name == "tiny"
-
-
-def test_directory_in_use_by_another_run_is_refused(tmp_path: Path) -> None:
-    with exclusive(RunOptions(out=tmp_path / "out")):
-        state = curate(write_recipe(tmp_path), tmp_path / "out")
-
-    with pytest.raises(CurationError, match="another run is using it"):
-        state.result()
-
-
-def test_dask_makes_the_same_bytes_as_the_local_pool(tmp_path: Path) -> None:
-    pytest.importorskip("prefect_dask", reason="needs: pip install 'curation[dask]'")
-    recipe = write_recipe(tmp_path)
-    curate(recipe, tmp_path / "local")
-    curate(recipe, tmp_path / "dask", runner="dask").result()
-
-    made = [
-        [shard.sha256 for shard in read_manifest(tmp_path / name).shards]
-        for name in ("local", "dask")
-    ]
-    assert made[0] == made[1]
-    assert made[0]
 
 
 def test_command_line_entry_tells_its_listener_and_returns_the_manifest(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,9 @@ def test_two_trainings_on_one_gpu_take_turns(
 
     monkeypatch.setattr(finetune, "run_job", slow)
     jobs = [write_job(tmp_path, name) for name in ("first", "second")]
-    threads = [threading.Thread(target=train, args=(dataset, job)) for job in jobs]
+    threads = [  # each in a copy of the context, in which Prefect keeps its settings
+        threading.Thread(target=copy_context().run, args=(train, dataset, job)) for job in jobs
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

