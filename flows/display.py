@@ -174,7 +174,7 @@ def _hop_text(hop: Hop, document: dict[str, Any]) -> Text:
         shown = f"{_short(bound['column'], hop)} {number(bound['value'])} in {_interval(bound)}; "
         text.append(shown, style="red" if bound["broken"] else "")
     for name, value in hop.scores.items():
-        if name not in bounded and not name.endswith("_cluster"):
+        if name not in bounded and not name.endswith(("_cluster", "_similarity")):
             text.append(f"{_short(name, hop)} {number(value)}; ", style="dim")
     return text
 
