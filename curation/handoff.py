@@ -18,6 +18,8 @@ from curation.job import HUB, Job, Settings, absolute
 from curation.manifest import Manifest, fingerprint_of, read_manifest, write_json
 from curation.shards import file_sha256
 
+ABSENT = "not installed"
+
 JOB_FORMAT = 1
 """Raised by hand when the same job gives other numbers than before."""
 
@@ -62,7 +64,7 @@ def prepare_job(job: Job, dataset: Path, out: Path) -> Path:
 
     Raises:
         DataError: There is no finished dataset.
-        RecipeError: A given tokenizer or checkpoint is missing, or torch is not installed.
+        RecipeError: A given tokenizer or checkpoint is missing.
     """
     job = absolute(job, Path.cwd())
     manifest = read_manifest(dataset)
@@ -131,18 +133,14 @@ def job_digest(job: Job, corpus: CorpusRef, inputs: Mapping[str, str]) -> str:
 def library_versions() -> dict[str, str]:
     """Returns the versions of what decides a run's numbers, read without importing any of it.
 
-    Raises:
-        RecipeError: One of them is not installed.
+    A job can be prepared where the trainer is not installed; it is `ABSENT` there.
     """
     versions = {"curation": __version__}
-    for name in ("torch", "transformers", "tokenizers", "numpy"):
+    for name in ("torch", "transformers", "tokenizers", "accelerate", "numpy"):
         try:
             versions[name] = version(name)
-        except PackageNotFoundError as error:
-            raise RecipeError(
-                f"fine-tuning needs {name}, which is not installed; "
-                "run: pip install 'curation[finetune]'"
-            ) from error
+        except PackageNotFoundError:
+            versions[name] = ABSENT
     return versions
 
 

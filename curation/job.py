@@ -1,13 +1,13 @@
 """The fine-tuning job as a user writes it (JOB.toml): data, tokenizer, model, training, seeds."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from curation.errors import RecipeError, unknown_name
+from curation.toml import build, check_names, read_toml
 
 Size = Literal["micro", "tiny", "small", "base", "large"]
 HUB = "hub:"
@@ -205,14 +205,7 @@ def load_job(path: Path) -> Job:
     Raises:
         RecipeError: The file is missing, is no TOML, or says something unknown or impossible.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"job {path}: no such file; give the path of a JOB.toml") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"job {path}: cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"job {path}: is not valid TOML: {error}") from error
+    raw = read_toml(path, "job")
     return absolute(parse_job(raw, f"job {path}"), path.resolve().parent)
 
 
@@ -226,29 +219,15 @@ def parse_job(raw: Mapping[str, Any], where: str = "job") -> Job:
     Raises:
         RecipeError: Something is unknown or impossible; one line that names it.
     """
-    _check_names(raw, Job, f"{where}: ", "setting")
+    check_names(raw, Job, where, "setting")
     for name, table in raw.items():
         if isinstance(table, Mapping) and name in _TABLES:
-            _check_names(table, _TABLES[name], f"{where}: ", f"setting of [{name}]")
+            check_names(table, _TABLES[name], where, f"setting of [{name}]")
     model = raw.get("model")
     size = model.get("size") if isinstance(model, Mapping) else None
     if size is not None and size not in get_args(Size):
         raise RecipeError(f"{where}: {unknown_name('model size', str(size), get_args(Size))}")
-    try:
-        return Job.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        plain = isinstance(first["input"], str | int | float | bool)
-        found = f" (found {first['input']!r:.80})" if plain else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{where}: {place}: {message}{found}") from error
-
-
-def _check_names(table: Mapping[str, Any], model: type[BaseModel], prefix: str, noun: str) -> None:
-    for name in table:
-        if name not in model.model_fields:
-            raise RecipeError(prefix + unknown_name(noun, name, model.model_fields))
+    return build(Job, raw, where)
 
 
 def absolute(job: Job, base: Path) -> Job:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from curation.errors import RecipeError, unknown_name
 from curation.manifest import fingerprint_of
@@ -14,6 +14,7 @@ from curation.source import Source
 from curation.sources import KINDS as SOURCE_KINDS
 from curation.stage import GlobalStage, Stage
 from curation.stages import KINDS as STAGE_KINDS
+from curation.toml import build, check_names, read_toml
 
 
 class Output(BaseModel):
@@ -116,21 +117,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     Raises:
         RecipeError: The file is missing, is no TOML, or says something impossible.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(
-            f"recipe {path}: no such file; give the path of a .toml recipe"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe {path}: cannot be read ({error})") from error
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe {path}: is not valid TOML: {error}") from error
+    raw = read_toml(path, "recipe")
     for override in overrides:
         _apply_override(raw, override)
     base = path.resolve().parent
     _resolve_files(raw.get("stages"), base)
-    return LoadedRecipe(parse_recipe(raw, str(path)), base)
+    return LoadedRecipe(parse_recipe(raw, f"recipe {path}"), base)
 
 
 def _resolve_files(stages: Any, base: Path) -> None:
@@ -155,10 +147,10 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     values = dict(raw)
     sources = _parse_parts(values.pop("sources", []), "source", SOURCE_KINDS, where)
     stages = _parse_parts(values.pop("stages", []), "stage", STAGE_KINDS, where)
-    _check_names(values, Recipe, f"{where}: setting")
+    check_names(values, Recipe, where, "setting")
     if isinstance(values.get("output"), Mapping):
-        _check_names(values["output"], Output, f"{where}: setting of [output]")
-    bare: Recipe = _build(Recipe, {**values, "sources": (), "stages": ()}, where)
+        check_names(values["output"], Output, where, "setting of [output]")
+    bare = build(Recipe, {**values, "sources": (), "stages": ()}, where)
     recipe = bare.model_copy(
         update={
             "sources": tuple(sources),
@@ -184,29 +176,9 @@ def _parse_parts(tables: Any, what: str, kinds: Mapping[str, type], where: str) 
             raise RecipeError(f"{where}: {unknown_name(f'{what} kind', kind, kinds)}")
         model = kinds[kind]
         label = f"{place} ({table.get('name', kind)})"
-        _check_names(table, model, f"{label}: setting")
-        parts.append(_build(model, table, label))
+        check_names(table, model, label, "setting")
+        parts.append(build(model, table, label))
     return parts
-
-
-def _check_names(table: Mapping[str, Any], model: type[BaseModel], what: str) -> None:
-    for name in table:
-        if name not in model.model_fields:
-            subject, _, noun = what.rpartition(": ")
-            message = unknown_name(noun, name, model.model_fields)
-            raise RecipeError(f"{subject}: {message}" if subject else message)
-
-
-def _build(model: type[BaseModel], values: Mapping[str, Any], where: str) -> Any:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        found = "" if first["type"] == "missing" else f" (found {first['input']!r:.80})"
-        more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{where}: {place}: {message}{found}{more}") from error
 
 
 def _seeded(stage: Stage, seed: int) -> Stage:

@@ -18,7 +18,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from curation.errors import CurationError, DataError, DriftError, RecipeError
-from curation.handoff import CorpusRef, PreparedJob, prepare_job, read_job
+from curation.handoff import (
+    ABSENT,
+    CorpusRef,
+    PreparedJob,
+    library_versions,
+    prepare_job,
+    read_job,
+)
 from curation.job import Job, load_job, parse_job
 from curation.shards import FileRecord, is_whole
 
@@ -190,12 +197,13 @@ def run_job(
 
     Raises:
         CurationError: The training failed; one line. The class is the child's own: `DataError`
-            for a damaged corpus, `RecipeError` for an impossible setting.
+            for a damaged corpus, `RecipeError` for an impossible setting or a missing trainer.
     """
     prepared = read_job(job_json)
     done = None if force else finished_result(prepared)
     if done is not None:
         return done
+    _check_trainer()
     prepared.output.mkdir(parents=True, exist_ok=True)
     log_path = prepared.output / LOG_NAME
     with open(log_path, "wb") as log:
@@ -243,6 +251,15 @@ def finished_result(prepared: PreparedJob) -> RunResult | None:
     if not all(is_whole(prepared.output / name, file) for name, file in result.outputs.items()):
         return None
     return result.model_copy(update={"reused": True})
+
+
+def _check_trainer() -> None:
+    missing = [name for name, found in library_versions().items() if found == ABSENT]
+    if missing:
+        raise RecipeError(
+            f"fine-tuning needs {missing[0]}, which is not installed here; "
+            "run: pip install 'curation[finetune]', or run the job.json on another machine"
+        )
 
 
 def _child_environment() -> dict[str, str]:

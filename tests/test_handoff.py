@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 
+from curation import handoff
 from curation.errors import DataError, RecipeError
 from curation.handoff import prepare_job, read_job
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -76,6 +78,16 @@ def test_digest_depends_on_the_content_of_a_checkpoint_not_on_its_path(dataset, 
         for name in ("one", "two", "three")
     ]  # fmt: skip
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_job_can_be_prepared_where_the_trainer_is_not_installed(dataset, tmp_path, monkeypatch):
+    first = digest_of(micro_job(), dataset, tmp_path)
+
+    def not_installed(_name):
+        raise PackageNotFoundError
+
+    monkeypatch.setattr(handoff, "version", not_installed)
+    assert digest_of(micro_job(), dataset, tmp_path) != first
 
 
 def test_missing_checkpoint_is_told_before_anything_runs(dataset, tmp_path):

@@ -160,6 +160,6 @@ def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none\.toml: no such file"):
         load_recipe(tmp_path / "none.toml")
     path = tmp_path / "r.toml"
-    path.write_text("name = ")
+    path.write_text("name = \n")
     with pytest.raises(RecipeError, match=r"r\.toml: is not valid TOML: .*line 1"):
         load_recipe(path)

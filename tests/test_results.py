@@ -51,6 +51,13 @@ def test_importing_results_loads_no_torch():
     assert run.stdout.strip() == "[]"
 
 
+def test_missing_trainer_is_told_before_a_child_is_started(job_json, monkeypatch):
+    monkeypatch.setattr(results, "library_versions", lambda: {"torch": "not installed"})
+    monkeypatch.setattr(results.subprocess, "Popen", None)
+    with pytest.raises(RecipeError, match=r"needs torch, .* pip install 'curation\[finetune\]'"):
+        run_job(job_json)
+
+
 def test_error_of_the_child_is_raised_as_its_own_class(job_json, fake_child):
     line = {"event": "error", "kind": "DataError", "message": "shard x: damaged"}
     fake_child(f"print(json.dumps({line!r})); sys.exit(1)")

@@ -81,7 +81,7 @@ def _training(prepared: PreparedJob, result: RunResult) -> str:
         ("steps", f"{tokens.steps:,} of {job.training.batch_size} sequences"),
         ("peak learning rate", f"{job.learning_rate:g}, {job.training.schedule}"),
         ("seeds", f"init {job.seed.init}, order {job.seed.order}, sampling {job.seed.sampling}"),
-        ("FLOPs", f"{result.flops:.3g}: {result.flops_convention}"),
+        ("FLOPs", f"{result.flops:.3g} = {_plain(result.flops_convention, 400)}"),
         ("seconds", f"{result.seconds.train:.1f} ({result.tokens_per_second:,.0f} tokens/s)"),
         ("device", f"{_plain(result.device.name)}, {result.device.precision}"),
         ("versions", ", ".join(f"{name} {found}" for name, found in result.versions.items())),
@@ -118,7 +118,7 @@ def _table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, limit: int = 120) -> str:
     """Makes a value from outside safe in a table: one line, no markup, not endless."""
     text = " ".join(str(value).split())
-    return re.sub(r"([\\`*_{}\[\]<>|#!])", r"\\\1", text[:120])
+    return re.sub(r"([\\`*_{}\[\]<>|#!])", r"\\\1", text[:limit])

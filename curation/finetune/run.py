@@ -234,7 +234,7 @@ def _seconds(progress: Progress) -> Seconds:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("accelerate", "safetensors", "pyarrow")}
+    return {name: version(name) for name in ("safetensors", "pyarrow")}
 
 
 @contextmanager

@@ -132,17 +132,27 @@ class Archive:
         """Takes a record whose block fits into memory."""
         begin, total = stream.position, head.size + head.length
         stream.fill(total + _LOOK)
-        whole = stream.available >= total
         error = None
-        if not whole or not self._record_follows(stream, stream.at + total):
-            block_at = stream.at + head.size
-            following = self.format.candidate(stream.data, block_at + 1, stream.at + total)
-            if following >= 0 or not whole:
-                total = (following if following >= 0 else len(stream.data)) - stream.at
-                error = ("truncated_record", f"{total - head.size} of {head.length} bytes")
+        if stream.available < total or not self._record_follows(stream, stream.at + total):
+            total, error = self._real_size(stream, head)
         block = stream.data[stream.at + head.size : stream.at + total]
         stream.advance(total)
         return self._envelope(stream, begin, head, error, block)
+
+    def _real_size(self, stream: Stream, head: Head) -> tuple[int, Damage | None]:
+        """Returns where a record ends after which none follows, and what is wrong with it."""
+        total = head.size + head.length
+        whole = stream.available >= total
+        stop = stream.at + total if whole else len(stream.data)
+        following = self.format.candidate(stream.data, stream.at + head.size + 1, stop)
+        if following >= 0 or not whole:
+            total = (following if following >= 0 else stop) - stream.at
+            return total, ("truncated_record", f"{total - head.size} of {head.length} bytes")
+        rest = self.format.candidate(stream.data, stop, len(stream.data))
+        if stream.in_damage(stream.position + total) and rest < 0:
+            # The member went wrong inside this record: what was inflated since is not its text.
+            return stream.available, stream.damage
+        return total, None
 
     def _record_follows(self, stream: Stream, index: int) -> bool:
         """Says whether, after empty lines, a record begins or the region ends."""
@@ -185,7 +195,7 @@ class Archive:
         """
         stream.fill(_LOOK)
         place = stream.place(begin, stream.position)
-        if stream.damage and stream.is_spent():
+        if stream.damage and stream.in_damage(stream.position) and stream.is_spent():
             if stream.damage[0] != "truncated_record":
                 error, stream.damage = stream.damage, None
             elif error:

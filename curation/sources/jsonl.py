@@ -1,4 +1,8 @@
-"""JSON Lines: one JSON object a line; plain, gzip or Zstandard."""
+"""JSON Lines: one JSON object a line; plain, gzip or Zstandard.
+
+A damaged gzip file gives the rows before the damage, then an error, then what further members
+hold. Deflate notices damage some bytes late, so that the last rows before the error can be wrong.
+"""
 
 import json
 import math

@@ -105,6 +105,10 @@ class Stream:
         """Says whether the region has nothing after the cursor but empty lines."""
         return not self._joins and self.after_newlines(self.at) == len(self.data)
 
+    def in_damage(self, end: int) -> bool:
+        """Says whether bytes before the position `end` come from the member that is damaged."""
+        return self.damage is not None and not self._joins and end > self._marks[-1][0]
+
     def rest(self) -> Place:
         """Returns the place of the last member of a region that is read to its end.
 
@@ -112,7 +116,9 @@ class Stream:
         """
         at, offset = self._marks[-1] if self._marks else (self._base, self._base)
         unread = self._blank_from <= at
-        return Place(offset, self._end_offset - offset if unread else 0)
+        if unread:
+            return Place(offset, self._end_offset - offset)
+        return Place(offset, 0, (self.position - at, 0))
 
     def place(self, begin: int, end: int) -> Place:
         """Returns where the record lies that takes the positions from `begin` to `end`.

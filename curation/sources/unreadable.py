@@ -23,4 +23,5 @@ def shown(data: bytes, limit: int = 60) -> str:
         "'GET / HTTP/1.0'..."
     """
     text = ascii(bytes(data[:limit]).decode("latin-1"))
-    return text + ("..." if len(data) > limit else "")
+    cut = len(data) > limit or len(text) > limit + 20
+    return text[: limit + 20] + ("..." if cut else "")

@@ -97,6 +97,7 @@ def test_bits_per_byte_are_the_sums_of_the_documents(finished):
     assert set(scores.by_source) == {"web", "books"}
 
 
+@pytest.mark.slow
 def test_longer_training_lowers_held_out_bits(dataset, tmp_path):
     data, training = {"token_budget": 32 * 200}, {"learning_rate": 1e-2}
     scores = run_micro(dataset, tmp_path, data=data, training=training).bits_per_byte

@@ -24,6 +24,11 @@ PREFECT = Path(sys.executable).with_name("prefect")
 COMMAND = [sys.executable, "-m", "flows.cli"]
 PROFILE = 'active = "mine"\n\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:9/api"\n'
 
+INTERRUPTIBLE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # in the background of a script it is ignored
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 LOOPBACK_ONLY = """
 import fcntl, os, socket, struct, sys
 with socket.socket() as any_socket:
@@ -129,13 +134,12 @@ def test_stopped_command_can_be_run_again_and_leaves_no_process(
 ) -> None:
     fresh = user._replace(out=tmp_path / "out")
     process = subprocess.Popen(
-        fresh.command("--workers", "1"),
+        [sys.executable, "-c", INTERRUPTIBLE, *fresh.command("--workers", "1")],
         env=environment(user.home),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=restore_interrupt,
     )
     until(lambda: list((fresh.out / "work").glob("0*")) or process.poll() is not None, 200)
     process.send_signal(number)
@@ -163,11 +167,6 @@ def test_command_with_a_server_that_is_down_says_so_in_one_line(user: User) -> N
     assert done.returncode == 1
     assert "Prefect server http://127.0.0.1:9/api: does not answer" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def restore_interrupt() -> None:
-    """Started in the background of a script, a process inherits SIGINT ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Station(NamedTuple):
@@ -243,13 +242,12 @@ def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
     def background(*arguments: str) -> None:
         with open(home / f"{len(processes)}.log", "wb") as log:
             process = subprocess.Popen(
-                [str(PREFECT), *arguments],
+                [sys.executable, "-c", INTERRUPTIBLE, str(PREFECT), *arguments],
                 env=station.environment(),
                 cwd=home,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=restore_interrupt,
             )
         processes.append(process)
 
