@@ -165,7 +165,7 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
 def _parse_parts(tables: Any, what: str, kinds: Mapping[str, type], where: str) -> list[Any]:
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
         raise RecipeError(f"{where}: '{what}s' is not a list of tables; write [[{what}s]]")
-    parts = []
+    parts: list[Any] = []
     for number, table in enumerate(tables, 1):
         place = f"{where}: {what} {number}"
         kind = table.get("kind")

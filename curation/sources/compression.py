@@ -41,15 +41,17 @@ def plain_pieces(raw: RawFile, start: int = 0) -> Iterator[Piece]:
 def zstd_pieces(raw: RawFile) -> Iterator[Piece]:
     """Yields the decoded bytes of a Zstandard file, all its frames as one; damage ends it."""
     parts: list[bytes] = []
+    size, first = 0, True
     for data in _zstd_steps(raw):
         if isinstance(data, tuple):
-            yield Piece(0, b"".join(parts), damage=data)
+            yield Piece(0, b"".join(parts), first, damage=data)
             return
         parts.append(data)
-        if sum(map(len, parts)) >= PIECE:
-            yield Piece(0, b"".join(parts))
-            parts = []
-    yield Piece(0, b"".join(parts))
+        size += len(data)
+        if size >= PIECE:
+            yield Piece(0, b"".join(parts), first)
+            parts, size, first = [], 0, False
+    yield Piece(0, b"".join(parts), first)
 
 
 def _zstd_steps(raw: RawFile) -> Iterator[bytes | Damage]:

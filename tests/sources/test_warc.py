@@ -69,6 +69,14 @@ def test_warc_plain_offset_and_length_give_the_record(tmp_path):
         assert raw == pages(5)[number].removesuffix(b"\r\n\r\n")
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_warc_place_inside_a_long_member_counts_from_its_begin(tmp_path, pack):
+    data = b"".join(pages(30, 100_000))
+    records, _ = read("warc", write(tmp_path / "a.warc.gz", pack(data)))
+    at, length = records[-1].meta["member_range"]
+    assert data[at : at + length] == pages(30, 100_000)[-1].removesuffix(b"\r\n\r\n")
+
+
 def test_warc_one_member_tells_where_the_record_lies_inside(tmp_path):
     data = b"".join(pages(3))
     records, _ = read("warc", write(tmp_path / "a.warc.gz", gzip.compress(data)))
