@@ -225,7 +225,12 @@ def _ray(options: OptionsParams) -> TaskRunner[Any]:
     runner = _load("ray", "prefect_ray", "RayTaskRunner")
     if options.cluster:
         return runner(address=options.cluster)
-    local = {"num_cpus": options.workers, "include_dashboard": False, "log_to_driver": False}
+    local = {
+        "num_cpus": options.workers,
+        "include_dashboard": False,
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+    }
     return runner(init_kwargs=local)
 
 

@@ -1,6 +1,8 @@
 """One temporary Prefect server for all flow tests, away from the developer's own Prefect."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 
@@ -10,6 +12,7 @@ pytest.importorskip("prefect", reason="flows need: pip install 'curation[flows]'
 
 # Before any test module imports the flows: they set Prefect's environment when imported.
 os.environ["CURATION_HOME"] = tempfile.mkdtemp(prefix="curation-tests-")
+atexit.register(shutil.rmtree, os.environ["CURATION_HOME"], ignore_errors=True)
 os.environ.pop("PREFECT_API_URL", None)
 
 
