@@ -25,9 +25,7 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecipeError(
-            f"{what} {path}: no such file; expected a TOML {what}"
-        ) from error
+        raise RecipeError(f"{what} {path}: no such file; expected a TOML {what}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{what} {path}: cannot be read ({error})") from error
     except tomllib.TOMLDecodeError as error:
