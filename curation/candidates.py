@@ -6,9 +6,8 @@ their buckets and sets as memory-mapped files. In memory stay some 70 bytes for 
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,6 +18,9 @@ from curation.clusters import Candidates
 from curation.shuffle import Repeats, document_numbers, insert, place_of, read_keys
 from curation.stage import KeyShard, Scratch, Texts
 from curation.text.jaccard import put_rarest_first, shingle_sets
+
+if TYPE_CHECKING:
+    import duckdb
 
 _TAKE_CHARS = 8 << 20
 
@@ -48,7 +50,7 @@ SELECT rank, bucket FROM shared JOIN ranked USING (document) ORDER BY rank, buck
 
 
 def find_candidates(
-    database: duckdb.DuckDBPyConnection, shards: Sequence[KeyShard], scratch: Scratch
+    database: "duckdb.DuckDBPyConnection", shards: Sequence[KeyShard], scratch: Scratch
 ) -> None:
     """Leaves in the database who shares a band with whom.
 
@@ -82,7 +84,7 @@ def _band_keys(table: pa.Table) -> tuple[pa.Table, npt.NDArray[np.uint64]]:
     return table, keys.reshape(table.num_rows, -1)
 
 
-def _insert_shard(database: duckdb.DuckDBPyConnection, shard: KeyShard, repeats: Repeats) -> None:
+def _insert_shard(database: "duckdb.DuckDBPyConnection", shard: KeyShard, repeats: Repeats) -> None:
     table, keys = _band_keys(read_keys(shard))
     told = repeats.told(keys)
     documents = document_numbers(shard.shard, table.column("row").to_numpy())
@@ -103,14 +105,14 @@ class Ranked(NamedTuple):
     """int64[n]: lengths of the texts in characters."""
 
 
-def read_ranked(database: duckdb.DuckDBPyConnection) -> Ranked:
+def read_ranked(database: "duckdb.DuckDBPyConnection") -> Ranked:
     """Returns the documents that `find_candidates` left, in order of priority."""
     table = database.sql("SELECT document, chars FROM ranked ORDER BY rank").to_arrow_table()
     return Ranked(table.column("document").to_numpy(), table.column("chars").to_numpy())
 
 
 def load_candidates(
-    database: duckdb.DuckDBPyConnection,
+    database: "duckdb.DuckDBPyConnection",
     ranked: Ranked,
     texts: Texts,
     ngram: int,
@@ -138,7 +140,7 @@ def load_candidates(
 
 
 def _buckets(
-    database: duckdb.DuckDBPyConnection, bounds: npt.NDArray[np.int64]
+    database: "duckdb.DuckDBPyConnection", bounds: npt.NDArray[np.int64]
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Yields the buckets by rank; leaves in `bounds[1:]` how many each document has."""
     for batch in database.sql(_BUCKETS_BY_RANK).to_arrow_reader(1 << 20):

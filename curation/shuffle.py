@@ -7,9 +7,8 @@ fixed number of bits, and only those go to DuckDB, which groups and sorts them e
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -19,12 +18,15 @@ from curation.schema import DECISION
 from curation.stage import KeyShard, Scratch
 from curation.text.jit import kernel
 
+if TYPE_CHECKING:
+    import duckdb
+
 _BITS_PER_KEY = 16
 _LEAST_BITS = 1 << 16
 
 
 @contextmanager
-def open_database(scratch: Scratch) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_database(scratch: Scratch) -> "Iterator[duckdb.DuckDBPyConnection]":
     """Opens a database in memory that spills into a directory of its own, gone afterwards.
 
     It takes half of the memory of `scratch`; the other half is for arrays.
@@ -32,6 +34,8 @@ def open_database(scratch: Scratch) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         DataError: Memory and disk are full.
     """
+    import duckdb  # late: its extension module complains at the end of a process that ran Prefect
+
     spill = scratch.directory / "duckdb"
     settings: dict[str, str | bool | int | float | list[str]] = {
         "threads": str(scratch.threads),
@@ -80,7 +84,7 @@ def place_of(
     return (documents >> 32).astype(np.int32), documents & 0xFFFFFFFF
 
 
-def insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, Any]) -> None:
+def insert(connection: "duckdb.DuckDBPyConnection", table: str, columns: Mapping[str, Any]) -> None:
     """Appends columns, by position, to a table of the database."""
     connection.register("arriving", pa.table(dict(columns)))
     connection.execute(f"INSERT INTO {table} SELECT * FROM arriving")  # noqa: S608 - our own name
@@ -137,7 +141,7 @@ def _told_keys(keys: npt.NDArray[np.uint64], twice: npt.NDArray[np.uint8]) -> np
 
 
 def insert_repeats(
-    database: duckdb.DuckDBPyConnection,
+    database: "duckdb.DuckDBPyConnection",
     shards: Sequence[KeyShard],
     keys_of: Callable[[pa.Table], npt.NDArray[np.uint64]],
     columns: tuple[str, Sequence[str]],

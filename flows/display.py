@@ -13,11 +13,11 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from curation.audit import Difference, Hop, Route
 from curation.manifest import Manifest, StageCount
 from curation.plan import Plan
 
 if TYPE_CHECKING:
+    from curation.audit import Difference, Hop, Route
     from curation.results import RunResult
 
 _PIPED = None if sys.stdout.isatty() else 160
@@ -141,7 +141,7 @@ def plan_table(plan: Plan, progress: Sequence[tuple[int, int]]) -> RenderableTyp
     return Group(Text(head), table)
 
 
-def route(found: Route) -> RenderableType:
+def route(found: "Route") -> RenderableType:
     """Returns the route of one document: a line for each stage, with its scores and bounds."""
     document = found.document
     head = Text.assemble(
@@ -160,7 +160,7 @@ def route(found: Route) -> RenderableType:
     return Group(*lines)
 
 
-def _hop_text(hop: Hop, document: dict[str, Any]) -> Text:
+def _hop_text(hop: "Hop", document: dict[str, Any]) -> Text:
     text = Text()
     if hop.verdict == "rejected":
         text.append(plain(document["reason"]), style="bold red")
@@ -190,7 +190,7 @@ def _by_column(bounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(joined.values())
 
 
-def _short(column: str, hop: Hop) -> str:
+def _short(column: str, hop: "Hop") -> str:
     return column.removeprefix(f"{hop.stage}_")
 
 
@@ -212,7 +212,7 @@ def document_panel(document: dict[str, Any], *, chars: int) -> Panel:
     return Panel(Text(shown), title=Text(title), title_align="left", box=box.ROUNDED)
 
 
-def difference(found: Difference, *, examples: int = 10) -> RenderableType:
+def difference(found: "Difference", *, examples: int = 10) -> RenderableType:
     """Returns settings, counts and documents in which two datasets differ."""
     parts: list[RenderableType] = []
     for title, rows in (("settings", found.settings), ("counts", found.counts)):
