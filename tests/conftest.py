@@ -1,6 +1,7 @@
 """Factories shared by all tests: documents, batches, JSONL files and recipes."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ import pyarrow as pa
 import pytest
 
 from curation.schema import DOCUMENT, make_doc_id
+from curation.text.jit import cache_directory
+
+# Tests give their processes other homes; the kernels need not be compiled again in each.
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_directory()))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
