@@ -59,6 +59,13 @@ def run_step(step: Step, pool: WorkerPool, listen: Listener) -> list[Record]:
     return [record for item in step.items if (record := records[item.name]) is not None]
 
 
+def _sweep(options: RunOptions) -> None:
+    """Removes what a killed run was writing; nobody else writes there while we hold the lock."""
+    for directory in {options.work_directory, options.out / "shards", options.out / "audit"}:
+        for path in directory.rglob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
+
 @contextmanager
 def exclusive(options: RunOptions) -> Iterator[None]:
     """Holds the dataset directory for one run; the lock goes with the process that holds it."""
@@ -74,4 +81,5 @@ def exclusive(options: RunOptions) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        _sweep(options)
         yield

@@ -6,6 +6,7 @@ the order of work is written down once, here.
 """
 
 import platform
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Generator, Sequence
@@ -340,12 +341,21 @@ def _rules(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     return rules
 
 
+_OURS = {
+    "shards": re.compile(r"(train|eval)-\d{5}-of-\d{5}\.arrow"),
+    "audit": re.compile(r"(documents|rejected)-\d{5}\.parquet"),
+}
+
+
 def _remove_stale(out: Path, manifest: Manifest) -> None:
-    """Removes shards and audit files of an earlier run that the new manifest does not name."""
+    """Removes shards and audit files of an earlier run that the new manifest does not name.
+
+    Only names that a run can have written: the directory may hold a user's own files, too.
+    """
     named = {shard.path for shard in manifest.shards} | set(manifest.audit)
-    for directory in ("shards", "audit"):
+    for directory, ours in _OURS.items():
         for path in (out / directory).glob("*"):
-            if path.relative_to(out).as_posix() not in named:
+            if ours.fullmatch(path.name) and path.relative_to(out).as_posix() not in named:
                 path.unlink()
 
 

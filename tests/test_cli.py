@@ -259,6 +259,7 @@ def test_killed_in_any_step_and_run_again_gives_the_same_bytes(
     done = curate_process("run", project / "recipe.toml", "--out", out, "--no-prefect")
     assert done.code == 0, done.err
     assert outputs(out) == outputs(dataset)
+    assert not list(out.rglob("*.tmp"))
 
 
 @pytest.mark.slow

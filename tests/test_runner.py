@@ -312,6 +312,14 @@ def test_a_changed_input_file_is_read_again(tmp_path: Path) -> None:
     assert manifest.totals.documents_in == 42
 
 
+def test_a_new_run_removes_its_own_old_files_and_no_others(corpus: Path, tmp_path: Path) -> None:
+    run_here(loaded(corpus), tmp_path)
+    (tmp_path / "shards" / "notes.txt").write_text("mine")
+    manifest, _ = run_here(loaded(corpus, output={"shards": 2}), tmp_path)
+    found = {f"shards/{path.name}" for path in (tmp_path / "shards").iterdir()}
+    assert found == {shard.path for shard in manifest.shards} | {"shards/notes.txt"}
+
+
 def test_another_dataset_in_the_directory_is_not_overwritten(corpus: Path, dataset: Path) -> None:
     plan = make_plan(loaded(corpus, name="other"))
     with pytest.raises(
