@@ -1,6 +1,6 @@
 """Near-duplicates: signing against datasketch and rensa, and the whole stage, in one run.
 
-    python -m benchmarks.near_dup TEXTS.jsonl.gz ... [--documents 20000] [--sample 2000]
+    python -m benchmarks.near_dup [TEXTS.jsonl.gz ...] [--documents 20000] [--sample 2000]
 
 The corpus is made of real text: paragraphs of 40 to 200 words cut from the files' `text` fields,
 and for 3 of 10 documents a copy of another one in which up to 30 % of the words were edited, most
@@ -31,6 +31,9 @@ from curation.text.minhash import make_permutations, sign
 
 PERMUTATIONS = 128
 NGRAM = 5
+
+SAMPLE = sorted((Path(__file__).resolve().parents[1] / "data" / "sample").glob("*.jsonl.gz"))
+"""What is read when nothing is named."""
 
 
 def read_words(paths: list[Path]) -> Iterator[list[str]]:
@@ -206,7 +209,9 @@ def whole_stage(texts: list[str], pairs: list[tuple[int, int]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("texts", type=Path, nargs="+", help="JSON lines with a field `text`")
+    parser.add_argument(
+        "texts", type=Path, nargs="*", default=SAMPLE, help="JSON lines with a field `text`"
+    )
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--sample", type=int, default=1_000, help="documents for the other tools")
     options = parser.parse_args()
