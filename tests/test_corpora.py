@@ -95,7 +95,12 @@ def test_repeated_pages_go_with_a_kept_twin_of_the_same_text(
         groups.setdefault(page["body_sha256"], []).append(rows[page["record_id"]])
     repeated = [group for group in groups.values() if len(group) > 1]
     assert sum(len(group) - 1 for group in repeated) == 298
-    for group in repeated:  # of equal bodies one at most stays; which one is the keep policy's
+    marked = pages.filter(pc.is_valid(pages["dup_of_body"]))["record_id"].to_pylist()
+    assert len(marked) == 298
+    for record_id in marked:
+        assert rows[record_id]["reason"] == "exact_duplicate"
+        assert by_id[rows[record_id]["other_id"]]["verdict"] == "kept"
+    for group in repeated:
         kept = [row for row in group if row["verdict"] == "kept"]
         assert len(kept) <= 1
         for row in group:

@@ -29,6 +29,18 @@ def test_of_equally_old_ones_the_smallest_id_stays(tmp_path):
     assert kept_ids(shards, decide(ExactDedup(), shards, tmp_path)) == ["a"]
 
 
+def test_of_equally_old_ones_the_first_in_the_archive_stays(tmp_path):
+    documents = [
+        document("a", "same", created=2020, offset=900),
+        document("b", "same", created=2020, offset=90),
+        document("c", "same", created=2020, file="b.jsonl"),
+        document("d", "same", created=2021),
+    ]
+    for number in range(1, 4):
+        shards = dealt(documents, number, seed=number)
+        assert kept_ids(shards, decide(ExactDedup(), shards, tmp_path / str(number))) == ["b"]
+
+
 def test_only_equal_bytes_are_exact_duplicates(tmp_path):
     documents = [document(f"{k}", text) for k, text in enumerate(TEXTS)]
     assert decide(ExactDedup(), [documents], tmp_path / "once") == []
