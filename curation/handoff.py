@@ -7,7 +7,6 @@ made for. No torch here.
 
 import hashlib
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -15,10 +14,14 @@ from pydantic import Field, ValidationError
 from curation import __version__
 from curation.errors import DataError, RecipeError
 from curation.job import HUB, Job, Settings, absolute
-from curation.manifest import Manifest, fingerprint_of, read_manifest, write_json
+from curation.manifest import (
+    Manifest,
+    fingerprint_of,
+    installed_versions,
+    read_manifest,
+    write_json,
+)
 from curation.shards import file_sha256
-
-ABSENT = "not installed"
 
 JOB_FORMAT = 1
 """Raised by hand when the same job gives other numbers than before."""
@@ -135,13 +138,8 @@ def library_versions() -> dict[str, str]:
 
     A job can be prepared where the trainer is not installed; it is `ABSENT` there.
     """
-    versions = {"curation": __version__}
-    for name in ("torch", "transformers", "tokenizers", "accelerate", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = ABSENT
-    return versions
+    trainers = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+    return {"curation": __version__, **installed_versions(trainers)}
 
 
 def _input_digests(job: Job) -> dict[str, str]:

@@ -6,8 +6,9 @@ together mean "done"; anything else is made again.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,6 +43,20 @@ def _stable(value: Any) -> Any:
 def fingerprint_of(*parts: Any) -> str:
     """Returns the SHA-256 (hex) of the canonical JSON of some values."""
     return hashlib.sha256(canonical_json(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+ABSENT = "not installed"
+
+
+def installed_versions(names: Iterable[str]) -> dict[str, str]:
+    """Returns the version of each distribution, or `ABSENT`; imports none of them."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = ABSENT
+    return versions
 
 
 def write_json(path: Path, model: BaseModel) -> None:
@@ -182,11 +197,6 @@ class Manifest(BaseModel):
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     peak_rss_bytes: int = 0
-
-    @property
-    def seconds_by_stage(self) -> Mapping[str, float]:
-        """CPU seconds of each stage, in order."""
-        return {stage.name: stage.cpu_seconds for stage in self.stages}
 
 
 def read_manifest(directory: Path) -> Manifest:

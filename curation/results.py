@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from curation.children import child_environment
 from curation.errors import CurationError, DataError, DriftError, RecipeError
 from curation.handoff import (
-    ABSENT,
     CorpusRef,
     PreparedJob,
     library_versions,
@@ -27,6 +27,7 @@ from curation.handoff import (
     read_job,
 )
 from curation.job import Job, load_job, parse_job
+from curation.manifest import ABSENT
 from curation.shards import FileRecord, is_whole
 
 __all__ = [
@@ -212,7 +213,7 @@ def run_job(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_child_environment(),
+            env=child_environment() | {"PYTHONUNBUFFERED": "1"},
             start_new_session=True,  # Ctrl-C reaches the child through us, once
         )
         try:
@@ -260,13 +261,6 @@ def _check_trainer() -> None:
             f"fine-tuning needs {missing[0]}, which is not installed here; "
             "run: pip install 'curation[finetune]', or run the job.json on another machine"
         )
-
-
-def _child_environment() -> dict[str, str]:
-    """The child finds this very package, whatever directory it is started from."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
 
 
 def _follow(

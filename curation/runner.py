@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from curation.manifest import (
     Totals,
     damaged_files,
     fingerprint_of,
+    installed_versions,
     merge_counts,
     read_manifest,
     write_json,
@@ -361,17 +361,13 @@ def _remove_stale(out: Path, manifest: Manifest) -> None:
 
 def library_versions() -> dict[str, str]:
     """Returns the versions of everything whose results enter the output."""
-    versions = {
+    names = ("pyarrow", "numpy", "numba", "duckdb", "resiliparse", "fasttext-community")
+    return {
         "python": platform.python_version(),
         "unicode": unicodedata.unidata_version,
         "platform": sys.platform,
+        **installed_versions(names),
     }
-    for name in ("pyarrow", "numpy", "numba", "duckdb", "resiliparse", "fasttext-community"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
 
 
 Execute = Callable[[Step], list[Record]]

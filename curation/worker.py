@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import IO, TYPE_CHECKING
 
 from curation import errors
+from curation.children import child_environment
 from curation.errors import CurationError, DataError
 from curation.manifest import Record
 
@@ -114,7 +115,7 @@ class _Worker:
             [sys.executable, "-m", "curation.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | dict.fromkeys(_LIMITED, "1"),
+            env=child_environment() | dict.fromkeys(_LIMITED, "1"),
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
 

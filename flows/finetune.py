@@ -23,6 +23,7 @@ from prefect.logging import get_run_logger
 from curation.errors import RecipeError
 from curation.manifest import read_manifest
 from curation.results import RunResult, load_job, prepare_job, read_result, run_job
+from flows import running
 from flows.artifacts import ProgressBar, artifact_key, publish_model
 from flows.curate import announce, make_dataset
 from flows.params import (
@@ -91,8 +92,7 @@ def model_directory(dataset: Path, job: JobParams) -> Path:
     Raises:
         RecipeError: The job file cannot be used as it is written.
     """
-    name = load_job(Path(job.path)).name
-    return Path(job.out).absolute() if job.out else dataset / "models" / name
+    return running.model_directory(dataset, Path(job.path), Path(job.out) if job.out else None)
 
 
 def _reference(result: RunResult, out: Path) -> Model:

@@ -16,9 +16,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import IO, Any
 
+from curation.children import child_environment
 from curation.errors import CurationError
 from flows.settings import prefect_home, temporary_environment, use_prefect
 
@@ -93,8 +93,6 @@ def _healthy(url: str, timeout: float) -> bool:
 
 def _start() -> "subprocess.Popen[bytes]":
     prefect_home().mkdir(parents=True, exist_ok=True)
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     with open(prefect_home() / "server.log", "wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "flows.server"],
@@ -102,7 +100,7 @@ def _start() -> "subprocess.Popen[bytes]":
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=prefect_home(),  # a prefect.toml or .env of the current directory is not ours
-            env={**temporary_environment(), "PYTHONPATH": os.pathsep.join(paths)},
+            env=child_environment(temporary_environment()),
             start_new_session=True,
         )
 

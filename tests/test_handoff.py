@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError
 
 import pytest
 
-from curation import handoff
+from curation import manifest
 from curation.errors import DataError, RecipeError
 from curation.handoff import prepare_job, read_job
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -86,7 +86,7 @@ def test_job_can_be_prepared_where_the_trainer_is_not_installed(dataset, tmp_pat
     def not_installed(_name):
         raise PackageNotFoundError
 
-    monkeypatch.setattr(handoff, "version", not_installed)
+    monkeypatch.setattr(manifest, "version", not_installed)
     assert digest_of(micro_job(), dataset, tmp_path) != first
 
 
