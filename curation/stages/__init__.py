@@ -1,12 +1,15 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
 from curation.stage import Stage
+from curation.stages.combined_score import CombinedScore
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
+from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
+from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
 
@@ -15,6 +18,9 @@ KINDS: dict[str, type[Stage]] = {
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "quality_model": QualityModel,
+    "combined_score": CombinedScore,
+    "keep_top": KeepTop,
     "unique_id": UniqueId,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
