@@ -16,6 +16,7 @@ import typer
 import typer.core
 
 from curation.errors import CurationError
+from flows.quality import train_quality
 
 if TYPE_CHECKING:
     from curation.manifest import Manifest
@@ -46,6 +47,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Raw web and domain text to explained Arrow shards and a fine-tuned model.",
 )
+
+
+app.command("train-quality")(train_quality)
 
 
 class Runner(StrEnum):
