@@ -94,7 +94,7 @@ class Classifier(NamedTuple):
     softmax: bool
 
     def scores(self, texts: TextBuffers) -> npt.NDArray[np.float64]:
-        """Returns the label's probability for n texts, float64[n], 0 to 1, to nine decimals.
+        """Returns the label's probability for n texts, float64[n], 0 to 1, to twelve decimals.
 
         The label of a text without any feature of the model has probability 0.
         """
@@ -102,7 +102,7 @@ class Classifier(NamedTuple):
             found = np.array([self._ask(bytes(text)) for text in _rows(texts)], np.float64)
         else:
             found = self._probability(logits(*texts, self.linear))
-        rounded: npt.NDArray[np.float64] = np.nan_to_num(np.clip(found, 0.0, 1.0)).round(9)
+        rounded: npt.NDArray[np.float64] = np.nan_to_num(np.clip(found, 0.0, 1.0)).round(12)
         return rounded
 
     def _probability(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

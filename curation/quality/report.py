@@ -57,7 +57,7 @@ def render_report(name: str, record: QualityRecord, plot: str | None) -> str:
         "",
         *_table("wanted | min_score | kept | precision | recall | negatives kept"),
         *[
-            f"| {bound.keep_rate:.0%} | {bound.min_score:.9f} | {bound.kept:.2%} "
+            f"| {bound.keep_rate:.0%} | {bound.min_score:.6g} | {bound.kept:.2%} "
             f"| {bound.precision:.4f} | {bound.recall:.4f} | {bound.negatives_kept:.2%} |"
             for bound in found.bounds
         ],

@@ -8,6 +8,7 @@ from curation.stages.gopher_quality import GopherQuality
 from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
 from curation.stages.minhash_dedup import MinhashDedup
+from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
 from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
@@ -25,5 +26,6 @@ KINDS: dict[str, type[Stage]] = {
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,
+    "mix": Mix,
 }
 """What a recipe can name; a new stage is one line here."""

@@ -74,7 +74,7 @@ class CombinedScore(BatchStage):
 
     def writes(self) -> pa.Schema:
         """Returns the combined score."""
-        about = f"The {self.how} of {', '.join(self.scores)}, to nine decimals."
+        about = f"The {self.how} of {', '.join(self.scores)}, to twelve decimals."
         return pa.schema([score(self.column("score"), pa.float64(), about)])
 
     def rules(self) -> tuple[Rule, ...]:
@@ -103,7 +103,7 @@ class CombinedScore(BatchStage):
             table = np.column_stack([self._values(batch, name) for name in self.scores])
             missing = np.isnan(table).all(axis=1)
             table[missing] = 0.0
-            found = np.round(combine(table, weights), 9)
+            found = np.round(combine(table, weights), 12)
             return {self.column("score"): pa.array(found, mask=missing)}
 
         return combine_batch

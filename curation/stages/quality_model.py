@@ -117,7 +117,7 @@ class QualityModel(BatchStage):
                 score(
                     self.column("score"),
                     pa.float64(),
-                    f"Probability of the label '{self.label}', to nine decimals.",
+                    f"Probability of the label '{self.label}', to twelve decimals.",
                     unit="probability",
                     low=0,
                     high=1,
