@@ -238,8 +238,10 @@ class Mix(GlobalStage):
         return _room_table({source: int(whole * weight) for source, weight in weights.items()})
 
     def apply(self, batch: pa.RecordBatch, answer: pa.RecordBatch) -> Columns:  # noqa: ARG002
-        """Returns the number of copies; 1 for documents of which nothing was decided."""
-        return {self.column("copies"): answer.column("copies").cast(pa.int32()).fill_null(1)}
+        """Returns the number of copies: 1 where nothing was decided, null where it is rejected."""
+        gone = answer.column("rejected").fill_null(fill_value=False)
+        copies = answer.column("copies").cast(pa.int32()).fill_null(1)
+        return {self.column("copies"): pc.if_else(gone, pa.scalar(None, pa.int32()), copies)}
 
 
 def _room_table(rooms: Mapping[str, int | None]) -> pa.Table:

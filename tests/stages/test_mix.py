@@ -241,5 +241,11 @@ def test_settings_survive_a_round_trip():
 
 def test_documents_of_which_nothing_was_decided_have_one_copy():
     batch = batch_of(documents("web", 3))
-    answer = pa.record_batch({"copies": pa.array([None, 3, None], pa.int32())})
-    assert mix_of(weights={"web": 1}).apply(batch, answer)["mix_copies"].to_pylist() == [1, 3, 1]
+    answer = pa.record_batch(
+        {
+            "copies": pa.array([None, 3, None], pa.int32()),
+            "rejected": pa.array([None, False, True]),
+        }
+    )
+    found = mix_of(weights={"web": 1}).apply(batch, answer)["mix_copies"]
+    assert found.to_pylist() == [1, 3, None]
