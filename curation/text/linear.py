@@ -46,6 +46,7 @@ _STEP = np.uint64(116049371)
 _SIGN, _EXTENSION = np.uint64(0x80000000), np.uint64(0xFFFFFFFF00000000)
 _BEGIN_OF_WORD, _END_OF_WORD = 0x3C, 0x3E
 _BLANK = 0x20
+_BLOCK = 1024
 
 
 class Shape(NamedTuple):
@@ -110,32 +111,24 @@ def _starts_with(data: Bytes, start: int, end: int, prefix: Bytes) -> bool:
 
 
 @inlined
-def _find(model: Linear, data: Bytes, start: int, end: int, hashed: np.uint64) -> int:
-    """Returns the number of a word, or -1."""
-    mask = np.uint64(len(model.slots) - 1)
-    slot = hashed & mask
-    while model.slots[slot] >= 0:
-        word = int64(model.slots[slot])
-        begin, size = model.offsets[word], model.offsets[word + 1] - model.offsets[word]
-        if size == end - start and _starts_with(data, start, end, model.text[begin : begin + size]):
-            return word
-        slot = (slot + np.uint64(1)) & mask
-    return -1
+def _is_word(model: Linear, word: int, data: Bytes, start: int, size: int) -> bool:
+    # No slice of the words: making one counts references, which takes longer than comparing.
+    begin = model.offsets[word]
+    if model.offsets[word + 1] - begin != size:
+        return False
+    at = 0
+    while at < size and model.text[begin + at] == data[start + at]:
+        at += 1
+    return at == size
 
 
 @inlined
-def _add(model: Linear, row: int, sums: Floats) -> int:
-    for label in range(len(sums)):
-        sums[label] += model.weights[row, label]
-    return 1
-
-
-@inlined
-def _add_hashed(model: Linear, hashed: np.uint64, sums: Floats) -> int:
+def _hashed_row(model: Linear, hashed: np.uint64) -> int:
+    """Returns where the weights of a hashed feature are, or -1."""
     bucket = int64(hashed % np.uint64(model.shape.buckets))
     if len(model.places):
         bucket = int64(model.places[bucket])
-    return _add(model, model.shape.words + bucket, sums) if bucket >= 0 else 0
+    return model.shape.words + bucket if bucket >= 0 else -1
 
 
 @inlined
@@ -161,61 +154,131 @@ def _add_chars(model: Linear, data: Bytes, start: int, end: int, sums: Floats) -
                 hashed = _extend(hashed, _framed(data, start, end, at))
                 at += 1
             if n >= model.shape.min_chars and not (n == 1 and (first == 0 or at == size)):
-                count += _add_hashed(model, hashed, sums)
+                row = _hashed_row(model, hashed)
+                if row >= 0:
+                    count += 1
+                    for label in range(len(sums)):
+                        sums[label] += model.weights[row, label]
             n += 1
     return count
 
 
-@inlined
-def _add_word(model: Linear, data: Bytes, start: int, end: int, sums: Floats) -> np.uint64:
-    """Adds a word and its characters; returns its hash, and in the last sum what was added."""
-    hashed = _hash(data, start, end)
-    word = _find(model, data, start, end, hashed)
-    count = _add(model, word, sums[:-1]) if word >= 0 else 0
-    if model.shape.max_chars > 0 and model.shape.buckets > 0:
-        count += _add_chars(model, data, start, end, sums[:-1])
-    sums[-1] += count
-    return hashed
+class _Block(NamedTuple):
+    """Up to `_BLOCK` tokens of a text, and the rows of their features.
+
+    A feature is a cache miss or three. Looked up one token after another, each waits for the
+    hashing of the next; in loops that do nothing else, many are under way at once.
+    """
+
+    starts: Ints
+    ends: Ints
+    hashes: npt.NDArray[np.uint64]
+    slots: Ints
+    rows: Ints
+    running: npt.NDArray[np.uint64]
+    """uint64[n]: the n-grams of 1, 2 ... tokens that end with the last token."""
 
 
 @inlined
-def _add_ngrams(
-    model: Linear, hashed: np.uint64, seen: int, running: npt.NDArray[np.uint64], sums: Floats
-) -> None:
-    """Adds the n-grams that end with a token; `running` holds those that end before it."""
+def _read_tokens(data: Bytes, at: int, stop: int, block: _Block) -> tuple[int, int]:
+    """Fills a block with the next tokens; returns how many, and where the text goes on."""
+    count = 0
+    while at < stop and count < _BLOCK:
+        if _IS_WHITE[data[at]]:
+            at += 1
+            continue
+        start, hashed = at, _OFFSET
+        while at < stop and not _IS_WHITE[data[at]]:
+            hashed = _extend(hashed, int64(data[at]))
+            at += 1
+        size = at - start
+        if size == len(_END_BYTES) and _starts_with(data, start, at, _END_BYTES):
+            continue
+        if _starts_with(data, start, at, _PREFIX_BYTES):
+            continue
+        block.starts[count], block.ends[count], block.hashes[count] = start, at, hashed
+        count += 1
+    return count, at
+
+
+@inlined
+def _word_rows(model: Linear, data: Bytes, count: int, block: _Block) -> int:
+    """Writes the rows of the words of a block; returns how many there are."""
+    mask = np.uint64(len(model.slots) - 1)
+    for k in range(count):
+        block.slots[k] = model.slots[block.hashes[k] & mask]
+    found = 0
+    for k in range(count):
+        word, slot = block.slots[k], block.hashes[k] & mask
+        start, size = block.starts[k], block.ends[k] - block.starts[k]
+        while word >= 0 and not _is_word(model, word, data, start, size):
+            slot = (slot + np.uint64(1)) & mask
+            word = int64(model.slots[slot])
+        if word >= 0:
+            block.rows[found] = word
+            found += 1
+    return found
+
+
+@inlined
+def _ngram_rows(model: Linear, hashed: np.uint64, seen: int, found: int, block: _Block) -> int:
+    """Writes the rows of the n-grams that end with a token; returns how many rows there are."""
     wide = hashed | _EXTENSION if hashed & _SIGN else hashed
     for n in range(min(model.shape.ngrams - 1, seen), 0, -1):
-        running[n] = running[n - 1] * _STEP + wide
+        block.running[n] = block.running[n - 1] * _STEP + wide
         if model.shape.buckets > 0:
-            sums[-1] += _add_hashed(model, running[n], sums[:-1])
-    running[0] = wide
+            row = _hashed_row(model, block.running[n])
+            if row >= 0:
+                block.rows[found] = row
+                found += 1
+    block.running[0] = wide
+    return found
+
+
+@inlined
+def _add_rows(model: Linear, found: int, block: _Block, sums: Floats) -> int:
+    for label in range(len(sums)):
+        total = sums[label]
+        for k in range(found):
+            total += model.weights[block.rows[k], label]
+        sums[label] = total
+    return found
 
 
 @kernel
-def _sum(offsets: Ints, data: Bytes, model: Linear) -> Floats:
-    """Returns float64[n, labels + 1]: sums of weights, and how many features were added."""
-    table = np.zeros((len(offsets) - 1, model.weights.shape[1] + 1), np.float64)
-    running = np.zeros(max(model.shape.ngrams, 1), np.uint64)
+def _sum(offsets: Ints, data: Bytes, model: Linear) -> tuple[Floats, Ints]:
+    """Returns float64[n, labels], sums of weights, and int64[n], how many features were added."""
+    sums = np.zeros((len(offsets) - 1, model.weights.shape[1]), np.float64)
+    counts = np.zeros(len(sums), np.int64)
+    ngrams = max(model.shape.ngrams, 1)
+    block = _Block(
+        np.empty(_BLOCK, np.int64),
+        np.empty(_BLOCK, np.int64),
+        np.empty(_BLOCK, np.uint64),
+        np.empty(_BLOCK, np.int64),
+        np.empty((_BLOCK + 1) * ngrams, np.int64),
+        np.zeros(ngrams, np.uint64),
+    )
     end_hash = _hash(_END_BYTES, 0, len(_END_BYTES))
-    for row in range(len(table)):
-        at, stop, seen, sums = offsets[row], offsets[row + 1], 0, table[row]
-        while at < stop:
-            if _IS_WHITE[data[at]]:
-                at += 1
-                continue
-            start = at
-            while at < stop and not _IS_WHITE[data[at]]:
-                at += 1
-            is_end = at - start == len(_END_BYTES) and _starts_with(data, start, at, _END_BYTES)
-            if is_end or _starts_with(data, start, at, _PREFIX_BYTES):
-                continue
-            hashed = _add_word(model, data, start, at, sums)
-            _add_ngrams(model, hashed, seen, running, sums)
-            seen += 1
-        if model.shape.end >= 0:
-            sums[-1] += _add(model, model.shape.end, sums[:-1])
-        _add_ngrams(model, end_hash, seen, running, sums)
-    return table
+    for row in range(len(sums)):
+        at, stop, seen, own, more = offsets[row], offsets[row + 1], 0, sums[row], True
+        while more:
+            count, at = _read_tokens(data, at, stop, block)
+            more = at < stop
+            found = _word_rows(model, data, count, block)
+            for k in range(count):
+                found = _ngram_rows(model, block.hashes[k], seen + k, found, block)
+            seen += count
+            if not more:
+                if model.shape.end >= 0:
+                    block.rows[found] = model.shape.end
+                    found += 1
+                found = _ngram_rows(model, end_hash, seen, found, block)
+            counts[row] += _add_rows(model, found, block, own)
+            if model.shape.max_chars > 0 and model.shape.buckets > 0:
+                for k in range(count):
+                    counts[row] += _add_chars(model, data, block.starts[k], block.ends[k], own)
+    return sums, counts
 
 
 def logits(offsets: Ints, data: Bytes, model: Linear) -> Floats:
@@ -229,9 +292,9 @@ def logits(offsets: Ints, data: Bytes, model: Linear) -> Floats:
     Returns:
         float64[n, labels]; NaN for a text without any feature of the model.
     """
-    table = _sum(offsets, data, model)
+    sums, counts = _sum(offsets, data, model)
     with np.errstate(invalid="ignore"):
-        found: Floats = table[:, :-1] / table[:, -1:]
+        found: Floats = sums / counts[:, None]
     return found
 
 
