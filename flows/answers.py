@@ -1,5 +1,6 @@
-"""Answers about single documents and pairs of datasets, as people see them in the terminal."""
+"""Answers about documents, other bounds and pairs of datasets, as people see them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -8,7 +9,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from curation.audit import Difference, Hop, Route
+from curation.audit import Difference, Hop, Outcome, Route
+from curation.audit.bounds import Bound
+from curation.audit.counterfactual import Flips
+from curation.audit.scope import scope_words
 from flows.display import number, plain
 
 
@@ -101,3 +105,88 @@ def difference(found: Difference, *, examples: int = 10) -> RenderableType:
             why = f"  {document['stage']}.{document['reason']}" if document.get("reason") else ""
             parts.append(Text(f"  {document['doc_id']}  {plain(document['url'] or '')}{why}"))
     return Group(*parts)
+
+
+_FATES = {
+    "returning": "rejected -> kept so far",
+    "leaving": "kept -> rejected",
+    "staying": "rejected -> rejected by another rule",
+    "unknown": "rejected -> not known: no text that a later stage could score",
+}
+
+
+def outcome(found: Outcome) -> RenderableType:
+    """Returns what other bounds would have done, and what of it is not known."""
+    parts: list[RenderableType] = [Text(_bound_line(bound)) for bound in found.bounds]
+    if not parts:
+        parts = [Text("the bounds are those of the dataset: nothing changes")]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("verdict")
+    table.add_column("documents", justify="right")
+    table.add_column("by source and reason")
+    for fate, title in _FATES.items():
+        flips: Flips = getattr(found, fate)
+        if flips.documents or fate in ("returning", "leaving"):
+            table.add_row(title, f"{flips.documents:,}", Text(_groups(flips)))
+    so_far = "" if found.exact else " so far"
+    share = f"{found.kept:,} kept -> {found.kept_so_far:,} kept{so_far}"
+    parts += [table, Text(f"{share}{' (exact)' if found.exact else ''}", style="bold")]
+    parts += [Text(line) for line in _caveats(found)]
+    for fate, title in _FATES.items():
+        parts += _examples(title, getattr(found, fate))
+    return Group(*parts)
+
+
+def _bound_line(bound: Bound) -> str:
+    before = _interval({"low": bound.was_low, "high": bound.was_high})
+    after = _interval({"low": bound.low, "high": bound.high})
+    scope = scope_words(bound.scope)
+    where = f"  ({scope})" if scope else ""
+    return plain(f"{bound.stage}.{bound.reason}  {bound.column} in {before} -> {after}{where}")
+
+
+def _groups(flips: Flips, most: int = 8) -> str:
+    shown = [
+        f"{plain(group['source'])} {_why(group)} {group['documents']:,}"
+        for group in flips.groups[:most]
+    ]
+    if len(flips.groups) > most:
+        shown.append(f"and {sum(group['documents'] for group in flips.groups[most:]):,} more")
+    return ", ".join(shown)
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """Says the reason before, and the one after where there is one."""
+    sides = []
+    for prefix in ("", "new_"):
+        if row.get(f"{prefix}stage"):
+            side = f"{row[f'{prefix}stage']}.{row[f'{prefix}reason']}"
+            value, bound = row.get(f"{prefix}value"), row.get(f"{prefix}bound")
+            if value is not None:
+                side += f" {number(value)} (bound {number(bound)})"
+            sides.append(plain(side))
+    return " -> ".join(sides)
+
+
+def _caveats(found: Outcome) -> list[str]:
+    lines = []
+    if found.undecided_by:
+        stages = ", ".join(f"{name} {count:,}" for name, count in found.undecided_by.items())
+        lines.append(f"never saw documents that come back, and may reject them: {stages}")
+    if found.decided_again:
+        stages = ", ".join(found.decided_again)
+        lines.append(f"decides between documents, and may choose others among others: {stages}")
+    if found.freed:
+        lines.append(
+            f"duplicates whose kept twin would go, and that may come back: {found.freed:,}"
+        )
+    return lines
+
+
+def _examples(title: str, flips: Flips) -> list[RenderableType]:
+    lines = [
+        f"  {row['doc_id']}  {plain(row['source'])}  {plain(row['url'] or row['record_id'])}"
+        f"  {_why(row)}"
+        for row in flips.examples
+    ]
+    return [Text(line) for line in ([f"{title}, e.g.", *lines] if lines else [])]

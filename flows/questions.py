@@ -81,6 +81,34 @@ def show(
 
 
 @app.command(rich_help_panel=PANEL)
+def decide(
+    directory: Dataset,
+    set_: Annotated[
+        list[str],
+        typer.Option(
+            "--set",
+            help="Another bound: stage.reason=value, or stage.setting=value. Repeatable.",
+            metavar="STAGE.RULE=VALUE",
+        ),
+    ],
+    listed: Annotated[int, typer.Option("--list", min=0, help="Documents listed each way.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Say which documents would flip under other bounds, from the audit alone.
+
+    Example: `curate decide data/out/demo --set gopher_quality.min_words=40`
+    """
+    from curation import audit
+    from flows import answers, display
+
+    found = audit.decide(directory, set_, examples=listed)
+    if as_json:
+        print_json(audit.outcome_json(found))
+    else:
+        display.OUT.print(answers.outcome(found))
+
+
+@app.command(rich_help_panel=PANEL)
 def verify(directory: Dataset, as_json: AsJson = False) -> None:
     """Recompute digests and check that every document is accounted for.
 

@@ -4,6 +4,7 @@ Everything is answered from `manifest.json`, `audit/*.parquet` and the shards; n
 """
 
 from curation.audit.checks import verify
+from curation.audit.counterfactual import Outcome, decide, outcome_json
 from curation.audit.differences import Difference, diff
 from curation.audit.routes import Hop, Route, find_documents, trace
 from curation.audit.samples import sample
@@ -12,10 +13,13 @@ from curation.audit.tables import connect
 __all__ = [
     "Difference",
     "Hop",
+    "Outcome",
     "Route",
     "connect",
+    "decide",
     "diff",
     "find_documents",
+    "outcome_json",
     "sample",
     "trace",
     "verify",
