@@ -6,7 +6,7 @@ run failed or was stopped; 2: wrong usage, recipe or job.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -168,15 +168,16 @@ def _report(
     if manifest is not None:
         display.OUT.print(display.funnel(manifest))
         display.OUT.print(display.places(out, manifest))
+        display.warn(manifest)
     if result is not None and model is not None:
         display.OUT.print(display.training(result, model))
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    from flows.display import plain
+def _fail(message: str, code: int, details: Sequence[str] = ()) -> NoReturn:
+    from flows.display import one_line
 
-    line = " ".join(plain(message).split())
-    sys.stderr.write(f"error: {line}\n")
+    lines = [f"error: {one_line(message)}", *map(one_line, details)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.stderr.flush()
     raise SystemExit(code)
 
@@ -185,7 +186,7 @@ def _guarded(command: Callable[[], None]) -> None:
     try:
         command()
     except CurationError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, getattr(error, "details", ()))
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from curation.manifest import Manifest, StageCount
+from curation.manifest import Manifest, StageCount, explain
 from curation.plan import Plan
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ def plain(text: object) -> str:
     return "".join(
         "\ufffd" if char not in "\n\t" and _is_unsafe(char) else char for char in str(text)
     )
+
+
+def one_line(text: object) -> str:
+    """Returns a text for a line of a terminal: harmless, and without line breaks or tabs."""
+    shown = plain(text)
+    return shown[: len(shown) - len(shown.lstrip(" "))] + " ".join(shown.split())
 
 
 _OVERRIDES = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -137,6 +143,13 @@ def plan_table(plan: Plan, progress: Sequence[tuple[int, int]]) -> RenderableTyp
         f"{len(plan.shards):,} shards of input"
     )
     return Group(Text(head), table)
+
+
+def warn(manifest: Manifest) -> None:
+    """Prints the unusual shares that were removed, with reasons and examples, on stderr."""
+    for line in explain(manifest.warnings):
+        prefix = "" if line.startswith(" ") else "warning: "
+        ERR.print(Text(one_line(f"{prefix}{line}")), soft_wrap=True)
 
 
 def places(out: Path, manifest: Manifest) -> Text:

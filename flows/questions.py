@@ -28,6 +28,7 @@ def stats(
         print_json(manifest.model_dump(mode="json", exclude={"recipe", "rules", "inputs"}))
         return
     display.OUT.print(display.funnel(manifest))
+    display.warn(manifest)
     if by_source:
         display.OUT.print(display.sources(manifest))
 
