@@ -112,7 +112,7 @@ class Removals:
         )
         limit = self._guard.of_rule(source, stage.name, None, selects=False)
         found = self._judge(limit, common, stage.documents_in)
-        return found and Removal(source=source, stage=stage.name, **found)
+        return found if found is None else Removal(source=source, stage=stage.name, **found)
 
     def _total(self, source: str) -> Removal | None:
         common = own = 0
@@ -122,7 +122,7 @@ class Removals:
             else:
                 common += count
         found = self._judge(self._guard.of_source(source), common, self._entered[source] - own)
-        return found and Removal(source=source, **found)
+        return found if found is None else Removal(source=source, **found)
 
     def _limit(self, source: str, stage: str, reason: str) -> Limit:
         selects = (stage, reason) in self._selects
