@@ -13,7 +13,7 @@ from curation.audit import Difference, Hop, Outcome, Route
 from curation.audit.bounds import Bound
 from curation.audit.counterfactual import Flips
 from curation.audit.scope import scope_words
-from flows.display import number, plain
+from flows.display import number, one_line, plain
 
 
 def route(found: Route) -> RenderableType:
@@ -21,7 +21,7 @@ def route(found: Route) -> RenderableType:
     document = found.document
     head = Text.assemble(
         (document["doc_id"], "bold"), "  ", document["source"], "  ",
-        plain(document["url"] or document["record_id"]),
+        one_line(document["url"] or document["record_id"]),
     )  # fmt: skip
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
     for hop in found.hops:
@@ -30,7 +30,7 @@ def route(found: Route) -> RenderableType:
     lines: list[RenderableType] = [head, table]
     if found.twin is not None:
         twin = found.twin
-        where = plain(twin["url"] or twin["source"])
+        where = one_line(twin["url"] or twin["source"])
         lines.append(Text(f"  kept in its place: {twin['doc_id']}  {where}  ({twin['verdict']})"))
     return Group(*lines)
 
@@ -79,7 +79,7 @@ def document_panel(document: dict[str, Any], *, chars: int) -> Panel:
     """Returns one document to read: its head line, its verdict, and the start of its text."""
     text = document.get("text") or ""
     shown = plain(text[:chars]) + (f" ... ({len(text):,} characters)" if len(text) > chars else "")
-    title = f"{document['doc_id'][:12]}  {document['source']}  {plain(document['url'] or '')}"
+    title = f"{document['doc_id'][:12]}  {document['source']}  {one_line(document['url'] or '')}"
     if document.get("reason"):
         value = f" {number(document['value'])}" if document.get("value") is not None else ""
         bound = f" (bound {number(document['bound'])})" if document.get("bound") is not None else ""
@@ -93,18 +93,56 @@ def difference(found: Difference, *, examples: int = 10) -> RenderableType:
     for title, rows in (("settings", found.settings), ("counts", found.counts)):
         table = Table(title, "A", "B", box=box.SIMPLE_HEAD, pad_edge=False)
         for key, a, b in rows:
-            table.add_row(key, plain(a), plain(b))
+            table.add_row(*(Text("-" if cell is None else one_line(cell)) for cell in (key, a, b)))
         parts.append(table if rows else Text(f"{title}: the same"))
+    if not found.sources:
+        return Group(
+            *parts, Text("documents: the same are kept, and rejected for the same reasons")
+        )
+    parts += [_by_source(found), _by_reason(found)]
     for title, documents in (
         ("kept by A only", found.only_a),
         ("kept by B only", found.only_b),
         ("kept by both with other text", found.changed),
     ):
-        parts.append(Text(f"{title}: {len(documents):,}"))
-        for document in documents[:examples]:
-            why = f"  {document['stage']}.{document['reason']}" if document.get("reason") else ""
-            parts.append(Text(f"  {document['doc_id']}  {plain(document['url'] or '')}{why}"))
+        parts += [Text(f"{title}, e.g.")] if documents and examples else []
+        parts += [Text(_different(document)) for document in documents[:examples]]
     return Group(*parts)
+
+
+def _by_source(found: Difference) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("documents of source", style="bold")
+    titles = {
+        "only_a": "kept by A only",
+        "only_b": "kept by B only",
+        "changed": "kept by both with other text",
+        "otherwise": "rejected for another reason",
+    }
+    for title in titles.values():
+        table.add_column(title, justify="right")
+    for row in found.sources:
+        table.add_row(Text(plain(row["source"])), *(f"{row[name]:,}" for name in titles))
+    return table
+
+
+def _by_reason(found: Difference, most: int = 20) -> RenderableType:
+    table = Table("source", "in A", "in B", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("documents", justify="right")
+    for row in found.reasons[:most]:
+        cells = [Text(plain(row[name])) for name in ("source", "why_a", "why_b")]
+        table.add_row(*cells, f"{row['documents']:,}")
+    left = sum(row["documents"] for row in found.reasons[most:])
+    return Group(table, Text(f"and {left:,} documents more")) if left else table
+
+
+def _different(document: Mapping[str, Any]) -> str:
+    why = (
+        f"  {document['text_bytes_a']:,} -> {document['text_bytes_b']:,} bytes"
+        if ("text_bytes_a" in document)
+        else f"  {_why(document) or document['why_there']}"
+    )
+    return f"  {document['doc_id']}  {one_line(document['url'] or '')}{why}"
 
 
 _FATES = {
@@ -185,7 +223,7 @@ def _caveats(found: Outcome) -> list[str]:
 
 def _examples(title: str, flips: Flips) -> list[RenderableType]:
     lines = [
-        f"  {row['doc_id']}  {plain(row['source'])}  {plain(row['url'] or row['record_id'])}"
+        f"  {row['doc_id']}  {plain(row['source'])}  {one_line(row['url'] or row['record_id'])}"
         f"  {_why(row)}"
         for row in flips.examples
     ]

@@ -1,6 +1,7 @@
 """What the modules with commands share: the application, its options, how JSON is printed."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,5 +50,16 @@ class UsageError(CurationError):
 
 def print_json(value: Any) -> None:
     """Prints a value for machines, on standard output."""
-    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
+    text = json.dumps(_finite(value), ensure_ascii=False, indent=1, default=str)
     sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Replaces NaN and infinity, which JSON does not have, by null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -61,15 +61,30 @@ def size(value: float) -> str:
     return f"{value:.1f} TB"
 
 
+SHOWN_CHARS, SHOWN_ITEMS = 60, 3
+"""How much is shown of a score that is a text or a list: `--json` gives all of it."""
+
+
 def number(value: Any) -> str:
-    """Returns a score for people: whole numbers with separators, others with four digits."""
+    """Returns a score for people: whole numbers with separators, others with four digits.
+
+    Of a long text the start is shown, and of a list its length and its first items.
+    """
     if value is None:
         return "-"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{int(value):,}"
-    return plain(value)
+    if isinstance(value, list | tuple):
+        shown = [number(item) for item in value[:SHOWN_ITEMS]]
+        return (
+            f"{len(value)} [{', '.join([*shown, *(['...'] if len(value) > len(shown) else [])])}]"
+        )
+    if isinstance(value, dict):
+        return " ".join(f"{one_line(key)} {number(item)}" for key, item in value.items())
+    text = one_line(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
 
 
 def funnel(manifest: Manifest) -> RenderableType:

@@ -1,36 +1,115 @@
 """The commands that ask a finished dataset: nothing is run again."""
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.command import AsJson, Dataset, app, print_json
 
+if TYPE_CHECKING:
+    from curation.audit.scores import Histogram
+
 PANEL = "Questions to a finished dataset"
+
+
+class By(StrEnum):
+    """What a table of `curate stats` has a row for."""
+
+    source = "source"
+    domain = "domain"
+    language = "language"
+    stage = "stage"
+    rule = "rule"
 
 
 @app.command(rich_help_panel=PANEL)
 def stats(
     directory: Dataset,
-    by_source: Annotated[bool, typer.Option("--sources", help="Per source, too.")] = False,
+    by_source: Annotated[
+        bool, typer.Option("--sources", help="Bytes and skipped records per source, too.")
+    ] = False,
+    by: Annotated[
+        list[By] | None, typer.Option("--by", help="A table of these, instead. Repeatable.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Most rows of a table.")] = 20,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="The distribution of every score, with its bounds.")
+    ] = False,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help="The distribution of this score, in detail.", metavar="COLUMN"),
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Write distributions as PNG files there.", metavar="DIR"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the funnel: in, out, per reason and seconds, per stage and source.
+    """Print the funnel, or other tables: by source, domain, language; each rule's effect; scores.
 
-    Example: `curate stats data/out/demo --sources`
+    Example: `curate stats data/out/demo --by domain --by rule --score gopher_quality_words`
     """
     from curation.manifest import read_manifest
     from flows import display
 
     manifest = read_manifest(directory)
+    tables = {kind.value: _table(directory, kind, top) for kind in by or ()}
+    found = _distributions(directory, score, plots, wanted=scores)
     if as_json:
-        print_json(manifest.model_dump(mode="json", exclude={"recipe", "rules", "inputs"}))
+        values = manifest.model_dump(mode="json", exclude={"recipe", "rules", "inputs"})
+        values |= {"by": tables} if by else {}
+        values |= {"scores": [one._asdict() for one in found]} if found is not None else {}
+        print_json(values)
         return
-    display.OUT.print(display.funnel(manifest))
-    display.warn(manifest)
+    if not by and found is None:
+        display.OUT.print(display.funnel(manifest))
+        display.warn(manifest)
     if by_source:
         display.OUT.print(display.sources(manifest))
+    _print_tables(tables, found, detailed=bool(score))
+
+
+def _table(directory: Path, kind: By, top: int) -> Any:
+    from curation.audit.funnels import groups, rule_effects
+
+    if kind is By.rule:
+        return [effect._asdict() for effect in rule_effects(directory)]
+    return groups(directory, kind.value, most=top)._asdict()
+
+
+def _distributions(
+    directory: Path, columns: list[str] | None, plots: Path | None, *, wanted: bool
+) -> "list[Histogram] | None":
+    from curation.audit.scores import histograms
+
+    if not (wanted or columns or plots):
+        return None
+    found = histograms(directory, columns or ())
+    if plots is not None:
+        from curation.audit.plots import write_plots
+
+        typer.echo(f"wrote {len(write_plots(plots, found))} pictures to {plots}", err=True)
+    return found
+
+
+def _print_tables(
+    tables: dict[str, Any], found: "list[Histogram] | None", *, detailed: bool
+) -> None:
+    from curation.audit.funnels import Groups, RuleEffect
+    from flows import charts, display
+
+    for kind, table in tables.items():
+        if kind == By.rule:
+            display.OUT.print(charts.effects_table([RuleEffect(**row) for row in table]))
+        else:
+            display.OUT.print(charts.groups_table(Groups(**table)))
+    if found is not None and detailed:
+        for one in found:
+            display.OUT.print(charts.histogram(one))
+    elif found is not None:
+        display.OUT.print(charts.overview(found))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -130,17 +209,22 @@ def verify(directory: Dataset, as_json: AsJson = False) -> None:
 def diff(
     dir_a: Annotated[Path, typer.Argument(metavar="DIR_A")],
     dir_b: Annotated[Path, typer.Argument(metavar="DIR_B")],
+    listed: Annotated[
+        int | None,
+        typer.Option("--list", min=0, help="Documents listed; default 10, as JSON 100,000."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two datasets: settings, counts and documents that differ.
+    """Compare two datasets: settings, counts, and documents that differ, with why.
 
     Example: `curate diff data/out/demo data/out/demo-strict`
     """
     from curation import audit
     from flows import answers, display
 
-    found = audit.diff(dir_a, dir_b)
+    found = audit.diff(dir_a, dir_b, limit=100_000 if listed is None else listed)
     if as_json:
         print_json(found._asdict())
     else:
-        display.OUT.print(answers.difference(found))
+        examples = 10 if listed is None else listed
+        display.OUT.print(answers.difference(found, examples=examples))

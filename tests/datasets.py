@@ -46,7 +46,7 @@ def write_dataset(
     types: Mapping[str, pa.DataType] | None = None,
 ) -> Path:
     """Writes manifest and audit; stages are (name, kind), parts the recipe's stage tables."""
-    names = list(dict.fromkeys(name for one in rows for name in one))
+    names = list(dict.fromkeys(name for one in rows or [row(0)] for name in one))
     known = {field.name: field.type for field in VERDICT} | dict(types or {})
     columns = {name: pa.array([one.get(name) for one in rows], known.get(name)) for name in names}
     for field in VERDICT:

@@ -51,6 +51,13 @@ def scope_words(scope: Scope) -> str:
         >>> scope_words({"sources": ["web"], "languages": None, "except_languages": ["de", "fr"]})
         'web, not de or fr'
     """
-    parts = [" or ".join(scope.get(limit) or ()) for limit in ("sources", "languages")]
-    excluded = " or ".join(scope.get("except_languages") or ())
+    parts = [_names(scope.get(limit)) for limit in ("sources", "languages")]
+    excluded = _names(scope.get("except_languages"))
     return ", ".join(part for part in (*parts, excluded and f"not {excluded}") if part)
+
+
+def _names(names: list[str] | None, most: int = 3) -> str:
+    shown = list(names or ())
+    if len(shown) > most:
+        shown = [*shown[: most - 1], f"{len(shown) - most + 1} others"]
+    return " or ".join(shown)

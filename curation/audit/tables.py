@@ -9,6 +9,16 @@ import duckdb
 from curation.errors import DataError
 from curation.manifest import Manifest, read_manifest
 
+_NEEDED = {
+    "documents-*.parquet": (
+        "doc_id", "record_id", "source", "url", "verdict", "stage", "reason", "value", "bound",
+        "broken", "other_id", "similarity", "detail", "text_bytes",
+    ),
+    "rejected-*.parquet": ("doc_id", "text"),
+    "clusters.parquet": ("survivor", "member"),
+}  # fmt: skip
+"""Columns that questions need; all others are asked for where they are there."""
+
 
 def connect(directory: Path) -> duckdb.DuckDBPyConnection:
     """Returns a DuckDB connection with the views `documents`, `rejected` and `clusters`.
@@ -39,7 +49,21 @@ def attach(connection: duckdb.DuckDBPyConnection, view: str, directory: Path, pa
             f"{directory}: has no audit/{pattern}, of which its manifest speaks; "
             f"run `curate run RECIPE --out {directory}` to write the audit again"
         )
-    connection.read_parquet(files, union_by_name=True).create_view(view)
+    try:
+        relation = connection.read_parquet(files, union_by_name=True)
+    except duckdb.Error as error:
+        line = str(error).splitlines()[0]
+        raise DataError(
+            f"{directory}: audit/{pattern} cannot be read ({line}); `curate verify {directory}` "
+            "names what is damaged, and a new run writes it again"
+        ) from error
+    missing = [name for name in _NEEDED.get(pattern, ()) if name not in relation.columns]
+    if missing:
+        raise DataError(
+            f"{directory}: audit/{pattern} has no column '{missing[0]}', so another version made "
+            "it; run again, finished work is reused"
+        )
+    relation.create_view(view)
 
 
 def rows(connection: duckdb.DuckDBPyConnection, sql: str, *values: Any) -> list[dict[str, Any]]:
