@@ -56,6 +56,11 @@ def run(directory: Path, out: Path, *overrides: str) -> dict[str, dict[str, Any]
     plan = make_plan(load_recipe(directory / "recipe.toml", overrides))
     options = RunOptions(out, work=directory / "work")
     drive(steps(plan, options), lambda step: [item.done() or item.run() for item in step.items])
+    return read(out)
+
+
+def read(out: Path) -> dict[str, dict[str, Any]]:
+    """The audit, by doc_id."""
     table = duckdb.sql(f"SELECT * FROM '{out}/audit/documents-*.parquet'").to_arrow_table()
     return {one["doc_id"]: one for one in table.to_pylist()}
 
@@ -91,7 +96,7 @@ def documents(outcome: audit.Outcome, fate: str) -> dict[str, dict[str, Any]]:
 def test_rules_after_the_last_decision_are_predicted_exactly(
     sample: Path, tmp_path: Path, settings: list[str]
 ) -> None:
-    before = run(sample, sample / "out")
+    before = read(sample / "out")
     outcome = audit.decide(sample / "out", settings, examples=ALL)
     after = run(sample, tmp_path / "out", *_overrides(settings))
     kept = {one for one in before if before[one]["verdict"] == "kept"}
@@ -128,7 +133,7 @@ def _overrides(settings: list[str]) -> list[str]:
 def test_rules_before_a_decision_are_predicted_as_far_as_they_are_known(
     sample: Path, tmp_path: Path, settings: list[str]
 ) -> None:
-    before = run(sample, sample / "out")
+    before = read(sample / "out")
     outcome = audit.decide(sample / "out", settings, examples=ALL)
     after = run(sample, tmp_path / "out", *[f"stages.{setting}" for setting in settings])
     leaving, returning = documents(outcome, "leaving"), documents(outcome, "returning")
@@ -247,7 +252,7 @@ def test_without_score_all_later_stages_of_the_segment_are_undecided(tmp_path: P
         ("first.few_word=3", "unknown rule or setting of stage first 'few_word'; .*few_words"),
         ("first.min_word=3", "did you mean 'min_words'"),
         ("first.min_words=-1", "min_words: .*greater than or equal to 0"),
-        ("first.language='de'", "decides what is scored, which only a run can tell"),
+        ("first.language='de'", "decides more than a bound, so only a run can tell"),
         ("first.sources=['web']", "unknown rule or setting"),
         ("exact_dedup.few=3", "unknown rule or setting of stage exact_dedup"),
         ("first.few_words=many", "a bound is a number, or none for no bound; found 'many'"),

@@ -228,7 +228,7 @@ def _set_setting(
             governed = True
     if not governed:
         raise RecipeError(
-            f"--set {setting}: decides what is scored, which only a run can tell: "
+            f"--set {setting}: decides more than a bound, so only a run can tell: "
             f"run again with --set stages.{setting}=...; bounds of this stage: "
             f"{', '.join(sorted({b.reason for b in bounds if b.stage == address.stage}))}"
         )

@@ -1,6 +1,7 @@
 """Distributions of scores as pictures: kept and rejected documents, and the bounds between them."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,11 @@ def write_plots(directory: Path, found: Sequence[Histogram]) -> list[Path]:
         FigureCanvasAgg(figure)
         _draw(figure.add_subplot(), one)
         path = directory / f"{_file_name(one.column)}.png"
+        picture = BytesIO()
+        # No version, no date: equal distributions give equal files.
+        figure.savefig(picture, format="png", dpi=110, metadata={"Software": None})
         with replacing(path) as file:
-            # No version, no date: equal distributions give equal files.
-            figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+            file.write(picture.getvalue())
         paths.append(path)
     return paths
 
