@@ -3,6 +3,8 @@
 import gzip
 import itertools
 import json
+import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +290,70 @@ def test_an_empty_dataset_has_nothing_to_flip(tmp_path: Path) -> None:
     assert run(tmp_path, tmp_path / "out") == {}
     outcome = audit.decide(tmp_path / "out", ["first.min_words=3"])
     assert (outcome.kept, outcome.kept_so_far, outcome.exact) == (0, 0, True)
+
+
+BY_HAND = [
+    ("q", "few", "q_words", 5.0, None, None),
+    ("q", "odd", "q_chars", 3.0, 15.0, ["a"]),
+    ("q", "odd", "q_chars", 8.0, 12.0, ["b"]),
+    ("r", "many", "r_marks", None, 12.0, None),
+]
+
+
+def break_rules(one: dict[str, Any], rules: list[Any]) -> list[dict[str, Any]]:
+    """What a document breaks, in plain Python: the meaning of `broken`."""
+    found = []
+    for stage, reason, column, low, high, sources in rules:
+        value = one[column]
+        if sources is not None and one["source"] not in sources:
+            continue
+        if value is not None and low is not None and value < low:
+            found.append(broke(stage, reason, value, low))
+        elif value is not None and high is not None and value > high:
+            found.append(broke(stage, reason, value, high))
+    return found
+
+
+@pytest.fixture(scope="module")
+def random_dataset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    rng = random.Random(4)
+    scores = [None, math.nan, *map(float, range(20))]
+    rows = []
+    for number in range(300):
+        columns = {name: rng.choice(scores) for name in ("q_words", "q_chars", "r_marks")}
+        one = {"source": rng.choice("ab"), **columns}
+        rows.append(row(number, *break_rules(one, BY_HAND), **one))
+    rules: dict[str, list[dict[str, Any]]] = {}
+    for stage, *values in BY_HAND:
+        names = ("reason", "column", "low", "high", "sources")
+        rules.setdefault(stage, []).append(dict(zip(names, values, strict=True)))
+    stages = [("read", "read"), ("q", "gopher_quality"), ("r", "gopher_quality")]
+    return write_dataset(tmp_path_factory.mktemp("random") / "out", rows, stages, rules), rows
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_any_bounds_give_what_plain_python_gives(random_dataset: Any, seed: int) -> None:
+    directory, rows = random_dataset
+    rng = random.Random(seed)
+    settings, rules = [], [list(rule) for rule in BY_HAND]
+    for _ in range(rng.randint(1, 4)):
+        index, bound = rng.randrange(len(rules)), rng.choice([None, 0, 4, 7.5, 10, 13, 19])
+        stage, reason, _, low, _, sources = BY_HAND[index]
+        side = rng.choice(["low", "high"]) if sources else ("low" if low is not None else "high")
+        rules[index][3 if side == "low" else 4] = bound
+        scope = f"for_source.{sources[0]}." if sources else ""
+        settings.append(f"{stage}.{scope}{reason}.{side}={'none' if bound is None else bound}")
+    outcome = audit.decide(directory, settings, examples=ALL)
+    returning, leaving = set(), {}
+    for one in rows:
+        broken = break_rules(one, rules)
+        if one["verdict"] == "kept" and broken:
+            leaving[one["doc_id"]] = tuple(broken[0].values())
+        if one["verdict"] == "rejected" and not broken:
+            returning.add(one["doc_id"])
+    assert set(documents(outcome, "returning")) == returning
+    names = ("new_stage", "new_reason", "new_value", "new_bound")
+    found = documents(outcome, "leaving").items()
+    assert {key: tuple(flip[name] for name in names) for key, flip in found} == leaving
+    assert outcome.kept_so_far == outcome.kept + len(returning) - len(leaving)
+    assert outcome.exact
