@@ -1,12 +1,12 @@
 """The command `curate train-quality`."""
 
-import json
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from flows.command import AsJson, app, print_json
 
 if TYPE_CHECKING:
     from curation.quality_record import QualityRecord
@@ -23,6 +23,7 @@ POS = "What is wanted: file, glob, URL or directory of a dataset (JSONL, Parquet
 NEG = "What is not wanted, or an unfiltered sample; the same kinds."
 
 
+@app.command("train-quality")
 def train_quality(
     pos: Annotated[str, typer.Argument(metavar="POS", help=POS)],
     neg: Annotated[str, typer.Argument(metavar="NEG", help=NEG)],
@@ -53,7 +54,7 @@ def train_quality(
     buckets: Annotated[int, typer.Option(min=1, help="Vectors for n-grams.")] = 2_000_000,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 0,
     quantize: Annotated[bool, typer.Option("--quantize", help="Smaller; MODEL is .ftz.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a fastText classifier of quality, and measure it on texts that it has not seen.
 
@@ -73,8 +74,7 @@ def train_quality(
     settings = build(TrainSettings, values, "train-quality")
     record = train([pos, *(more_pos or ())], [neg, *(more_neg or ())], out, settings)
     if as_json:
-        text = json.dumps(record.model_dump(mode="json"), ensure_ascii=False, indent=1)
-        sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+        print_json(record.model_dump(mode="json"))
     else:
         _print_record(out, record)
 
