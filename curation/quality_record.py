@@ -158,4 +158,8 @@ def prepared(texts: pa.Array, normal_form: NormalForm, head_chars: int) -> TextB
         longest = pc.max(pc.binary_length(texts)).as_py() or 0
         texts = pc.utf8_slice_codeunits(texts, 0, head_chars) if longest > head_chars else texts
     found = text_buffers(texts)
-    return TextBuffers(*word_lines(*found)) if normal_form == "words" else found
+    if normal_form == "words":
+        found = TextBuffers(*word_lines(*found))
+        for array in found:
+            array.flags.writeable = False  # as those of Arrow, or kernels are compiled twice
+    return found

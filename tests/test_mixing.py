@@ -39,7 +39,6 @@ def run(directory: Path, stages, out: str = "out", **options) -> Manifest:
         ],
         "stages": stages,
         "output": {"shards": 3},
-        "guard": {"stop_above": 1},  # the tenth that is kept is all of one source
     }
     plan = make_plan(LoadedRecipe(parse_recipe(recipe), directory))
     # In this process: what workers change is tested elsewhere.

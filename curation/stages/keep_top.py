@@ -56,6 +56,7 @@ class KeepTop(GlobalStage):
     smaller doc_id decided.
     """
 
+    selects: ClassVar[frozenset[str]] = frozenset({REASON})
     example: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"score": "quality_model_score", "share": 0.1}
     )

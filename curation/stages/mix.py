@@ -82,6 +82,7 @@ class Mix(GlobalStage):
     source took.
     """
 
+    selects: ClassVar[frozenset[str]] = frozenset({REASON})
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"weights": {"web": 0.7, "books": 0.3}})
 
     kind: Literal["mix"] = "mix"
