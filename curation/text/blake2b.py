@@ -15,6 +15,7 @@ import numpy.typing as npt
 from curation.text.jit import inlined, kernel
 
 BLOCK_BYTES = 128
+_IN_BLOCK = BLOCK_BYTES - 1
 
 _SIGMA_ROWS = """
 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15
@@ -86,16 +87,17 @@ def add_byte(hasher: Hasher, byte: int, size: int) -> int:
 
     A full block waits for the next byte, because the last block is compressed differently.
     """
-    if size > 0 and size % BLOCK_BYTES == 0:
+    place = size & _IN_BLOCK
+    if place == 0 and size > 0:
         compress(hasher, np.uint64(size), np.uint64(0))
-    hasher.block[size % BLOCK_BYTES] = byte
+    hasher.block[place] = byte
     return size + 1
 
 
 @inlined
 def finish(hasher: Hasher, size: int) -> None:
     """Ends a digest of `size` bytes; it then stands in `hasher.state[:2]`."""
-    begin = size % BLOCK_BYTES
+    begin = size & _IN_BLOCK
     if begin > 0 or size == 0:
         for at in range(begin, BLOCK_BYTES):
             hasher.block[at] = 0

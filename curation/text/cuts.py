@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, kernel
+from curation.text.jit import inlined, kernel, read_only
 from curation.text.units import NEWLINE, Unit, next_unit, plain_units
 
 Ints = npt.NDArray[np.int64]
@@ -127,6 +127,8 @@ def cut_units(offsets: Ints, data: Bytes, runs: Runs) -> CutTexts:
         data: uint8, UTF-8.
         runs: Which units to cut.
     """
+    bounds, first, last, paragraphs = runs
+    runs = Runs(read_only(bounds), read_only(first), read_only(last), paragraphs)
     new_offsets, output = _cut_units(offsets, data, runs)
     units, chars, total = output.counts.T
     data = output.data[: new_offsets[-1]]

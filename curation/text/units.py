@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.blake2b import Hasher, add_byte, finish, make_hasher, start
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, kernel, read_only
 from curation.text.unicode import (
     DIGIT,
     FINAL_SIGMA,
@@ -137,14 +137,33 @@ def next_unit(data: Bytes, at: int, seen: int, end: int, paragraphs: bool) -> Un
     return Unit(begin, stop, first, last, first_char, last_char, words, at, seen)
 
 
+def _ascii_folds() -> Bytes:
+    """Returns uint8[4 * 128]: what becomes of ASCII, for each of the four ways to fold."""
+    table = np.tile(np.arange(128, dtype=np.uint8), (4, 1))
+    for char in map(chr, range(128)):
+        table[1::2, ord(char)] = ord(char.lower())
+        if char.isdigit():
+            table[2:, ord(char)] = _ZERO
+        if char.isspace():
+            table[:, ord(char)] = _BLANK
+    return table.ravel()
+
+
+_ASCII_FOLDS = _ascii_folds()
+
+
 @inlined
-def _add_char(hasher: Hasher, code: int, size: int, spare: Bytes) -> int:
-    if code < 0x80:
-        return add_byte(hasher, code, size)
-    length = encode(code, spare, 0)
-    for k in range(length):
-        size = add_byte(hasher, int64(spare[k]), size)
-    return size
+def _folded(code: int, fold: tuple[bool, bool]) -> int:
+    """Returns what a character beyond ASCII is compared as."""
+    bits = char_class(code)
+    if bits & SPACE:
+        return _BLANK
+    if fold[1] and bits & DIGIT:
+        return _ZERO
+    if not fold[0]:
+        return code
+    lower = lower_char(code)
+    return _SMALL_SIGMA if lower == FINAL_SIGMA else lower
 
 
 @inlined
@@ -153,20 +172,22 @@ def _add_content(
 ) -> int:
     """Adds the folded content to a digest; returns its size in bytes."""
     size, before, at = 0, 0, first
+    table = (2 * int64(fold[1]) + int64(fold[0])) << 7
     while at < last:
-        code, at = decode(data, at, last)
-        if _is_space(code):
-            code = _BLANK
-        elif fold[0]:
-            code = lower_char(code)
-            if code == FINAL_SIGMA:
-                code = _SMALL_SIGMA
-        if fold[1] and char_class(code) & DIGIT:
-            code = _ZERO
+        code = int64(data[at])
+        if code < 0x80:
+            code, at = int64(_ASCII_FOLDS[table + code]), at + 1
+        else:
+            code, at = decode(data, at, last)
+            code = _folded(code, fold)
         if code == before and (code == _BLANK or (code == _ZERO and fold[1])):
             continue
         before = code
-        size = _add_char(hasher, code, size, spare)
+        if code < 0x80:
+            size = add_byte(hasher, code, size)
+        else:
+            for k in range(encode(code, spare, 0)):
+                size = add_byte(hasher, int64(spare[k]), size)
     return size
 
 
@@ -198,7 +219,7 @@ def find_units(
         limits: The fewest characters and the fewest words of a unit.
         paragraphs: Paragraphs, not lines.
     """
-    found = _find_units(offsets, data, persons, fold, limits, paragraphs)
+    found = _find_units(offsets, data, read_only(persons), fold, limits, paragraphs)
     count = int(found.bounds[-1])
     columns = {name: getattr(found, name)[:count] for name in ("place", "chars", "high", "low")}
     return found._replace(**columns)
