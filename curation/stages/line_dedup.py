@@ -35,6 +35,7 @@ from curation.text.units import find_units
 
 SPANS = pa.list_(pa.struct([("start", pa.int64()), ("end", pa.int64()), ("kept_in", pa.string())]))
 
+HOST, ALL = "host", "all"
 HOST_SHARE = 0.25
 
 _NO_TEXT = pa.scalar("", pa.large_string())
@@ -51,18 +52,20 @@ class LineDedup(GlobalStage):
     if they differ in white space and case alone (see `fold_case` and `fold_digits`).
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"text", "created", "source", "url"})
+    needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
 
     kind: Literal["line_dedup"] = "line_dedup"
     unit: Literal["line", "paragraph"] = "line"
     """A line, or the lines between two blank ones."""
-    scope: Literal["host", "source", "all"] = "host"
-    """What is counted together: documents of one host (without "www."), of one source, or all.
-    A document without a host loses nothing."""
+    scope: str = Field(default=HOST, min_length=1)
+    """What is counted together: the documents of one "host" (of the URL, without "www."), "all", or
+    those with the same value in a column of strings, such as "source" or "language_label". A
+    document without that value, or without a host, loses nothing."""
     min_documents: int = Field(default=10, ge=2)
     """Fewest documents of the scope that a unit has to occur in."""
     min_share: float | None = Field(default=None, ge=0, le=1)
-    """Smallest share of the scope's documents; default: 0.25 of a host's, else 0."""
+    """Smallest share of the scope's documents; default: 0.25 of a host's, else 0. What a site puts
+    on its pages is in most of those of a language; what it quotes or explains twice is not."""
     keep_first: int = Field(default=1, ge=0)
     """How many documents keep theirs; 0: none, so that nothing of the unit is left."""
     min_chars: int = Field(default=20, ge=1)
@@ -88,13 +91,17 @@ class LineDedup(GlobalStage):
     @property
     def bounds(self) -> Bounds:
         """From when on a unit is cut, and from whom."""
-        share = HOST_SHARE if self.scope == "host" else 0.0
+        share = HOST_SHARE if self.scope == HOST else 0.0
         return Bounds(
             self.min_documents,
             share if self.min_share is None else self.min_share,
             self.keep_first,
             self.max_cut,
         )
+
+    def reads(self) -> frozenset[str]:
+        """Returns the columns that must exist before, that of the scope among them."""
+        return super().reads() | ({"url"} if self.scope == HOST else {self.scope} - {ALL})
 
     def writes(self) -> pa.Schema:
         """Returns the text, and how much of it was cut."""
@@ -150,12 +157,11 @@ class LineDedup(GlobalStage):
 
     def _scopes(self, batch: pa.RecordBatch) -> tuple[pa.BooleanArray, npt.NDArray[np.uint64]]:
         """Returns which documents have a scope, and its digest, uint64[n, 2]."""
-        if self.scope == "all":
-            names: list[str | None] = [""] * batch.num_rows
-        elif self.scope == "source":
-            names = batch.column("source").to_pylist()
-        else:
+        names: list[str | None] = [""] * batch.num_rows
+        if self.scope == HOST:
             names = [host_of(url) for url in batch.column("url").to_pylist()]
+        elif self.scope != ALL:
+            names = batch.column(self.scope).cast(pa.string()).to_pylist()
         digests = {name: _digest(name or "") for name in set(names)}
         words = np.frombuffer(b"".join(digests[name] for name in names), "<u8")
         return (
