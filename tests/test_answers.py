@@ -27,7 +27,6 @@ from curation.stage import (
 from curation.stages.exact_dedup import ExactDedup
 from tests.conftest import make_batch
 
-
 _NOTHING = pa.scalar("", pa.large_string())
 
 
