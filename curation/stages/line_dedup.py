@@ -1,9 +1,9 @@
 """Cuts lines or paragraphs that many documents of a site share: menus, notices, footers.
 
-Source: Wenzek et al. 2020, "CCNet", arXiv 1911.00359, section 3.1, which keeps the first copy of
-each paragraph. Differs: a unit has to repeat in a share of the documents of its host, so that what
-two pages quote stays in both; units are compared by 128-bit digests instead of 64-bit ones, and
-each has its kept twin.
+Source: Wenzek et al. 2020, "CCNet", arXiv 1911.00359. It keeps the first copy of each paragraph.
+Differs: a unit has to repeat in a share of the documents of its host, so that what two pages quote
+stays in both; units are compared by 128-bit digests instead of 64-bit ones; and the document that
+keeps a unit is one that stays itself.
 """
 
 import hashlib

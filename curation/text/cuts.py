@@ -129,7 +129,7 @@ def cut_units(offsets: Ints, data: Bytes, runs: Runs) -> CutTexts:
     """
     bounds, first, last, paragraphs = runs
     runs = Runs(read_only(bounds), read_only(first), read_only(last), paragraphs)
-    new_offsets, output = _cut_units(offsets, data, runs)
+    new_offsets, output = _cut_units(read_only(offsets), read_only(data), runs)
     units, chars, total = output.counts.T
     data = output.data[: new_offsets[-1]]
     return CutTexts(new_offsets, data, output.spans, units, chars, total)

@@ -219,7 +219,8 @@ def find_units(
         limits: The fewest characters and the fewest words of a unit.
         paragraphs: Paragraphs, not lines.
     """
-    found = _find_units(offsets, data, read_only(persons), fold, limits, paragraphs)
+    arrays = read_only(offsets), read_only(data), read_only(persons)
+    found = _find_units(*arrays, fold, limits, paragraphs)
     count = int(found.bounds[-1])
     columns = {name: getattr(found, name)[:count] for name in ("place", "chars", "high", "low")}
     return found._replace(**columns)

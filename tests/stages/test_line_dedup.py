@@ -174,6 +174,12 @@ def test_menu_goes_from_all_pages_but_the_first(tmp_path):
     assert texts == [site[0]["text"], *(f"Story number {k}." for k in range(1, 12))]
 
 
+def test_little_memory_changes_nothing(tmp_path):
+    site = _site(40)
+    much = _applied(LineDedup(), [site], tmp_path / "much")
+    assert much == _applied(LineDedup(), dealt(site, 3, seed=2), tmp_path / "none", memory_bytes=0)
+
+
 def test_keeping_none_leaves_nothing_of_it(tmp_path):
     site = _site(12)
     stage = LineDedup(keep_first=0)
