@@ -7,6 +7,7 @@ from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
+from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
@@ -23,6 +24,7 @@ KINDS: dict[str, type[Stage]] = {
     "combined_score": CombinedScore,
     "keep_top": KeepTop,
     "unique_id": UniqueId,
+    "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,
