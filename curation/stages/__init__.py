@@ -9,8 +9,10 @@ from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
+from curation.stages.url_filter import UrlFilter
 
 KINDS: dict[str, type[Stage]] = {
+    "url_filter": UrlFilter,
     "extract": Extract,
     "normalize": Normalize,
     "language": Language,
