@@ -2,8 +2,8 @@
 
 How much of a passage (a question, an answer) a document holds is the share of the passage's word
 n-grams that are in it; `curation.text.overlap` says what is compared, docs/decontamination.md how
-to choose bounds. It can stand in a recipe twice, under two names, to look again at what augmentation
-made.
+to choose bounds. It can stand in a recipe twice, under two names, to look at what augmentation
+made, too.
 
 Source: 13-grams of Brown et al. 2020, arXiv 2005.14165, appendix C; the share of a passage instead
 of any hit is ours, the share of a paragraph is Marin's.
@@ -36,7 +36,7 @@ _PLACES = (
 class Loaded(NamedTuple):
     """Evaluation sets, ready to compare documents with."""
 
-    index: EvalIndex
+    passages: EvalIndex
     columns: tuple[pa.Array, ...]
     """Set, id and field of each passage."""
 
@@ -107,7 +107,6 @@ class Decontaminate(BatchStage):
 
     def writes(self) -> pa.Schema:
         """Returns the shares, what they were found of, and where in the text."""
-        share = {"unit": "ratio", "low": 0, "high": 1}
         column = self.column
         return pa.schema(
             [
@@ -115,7 +114,9 @@ class Decontaminate(BatchStage):
                     column("overlap"),
                     pa.float64(),
                     "Largest share of a passage's n-grams that the document has.",
-                    **share,
+                    unit="ratio",
+                    low=0,
+                    high=1,
                 ),
                 score(
                     column("ngrams"),
@@ -128,7 +129,9 @@ class Decontaminate(BatchStage):
                     column("paragraph_overlap"),
                     pa.float64(),
                     "Largest share of a paragraph's n-grams that are of evaluation sets.",
-                    **share,
+                    unit="ratio",
+                    low=0,
+                    high=1,
                 ),
                 *(score(column(name), pa.string(), about) for name, about in _PLACES),
                 score(
@@ -172,7 +175,7 @@ class Decontaminate(BatchStage):
         return lambda batch: self._score(_searched(batch), loaded)
 
     def _score(self, texts: pa.Array, loaded: Loaded) -> Columns:
-        found = find_overlaps(*text_buffers(texts), loaded.index)
+        found = find_overlaps(*text_buffers(texts), loaded.passages)
         nothing = found.passages < 0
         passages = pa.array(found.passages, mask=nothing)
         scores: dict[str, pa.Array | npt.NDArray[np.float64] | npt.NDArray[np.int64]] = {

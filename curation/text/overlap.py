@@ -180,7 +180,7 @@ def _window(sums: Keys, powers: Keys, at: int, width: int) -> np.uint64:
     """Returns the key of some tokens in a row."""
     value = sums[at + width] - sums[at] * powers[width]
     value = (value ^ (value >> _R32)) * _MIX
-    return value ^ (value >> _R32)
+    return np.uint64(value ^ (value >> _R32))
 
 
 @inlined
