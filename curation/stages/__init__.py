@@ -2,6 +2,7 @@
 
 from curation.stage import Stage
 from curation.stages.decontaminate import Decontaminate
+from curation.stages.domain_cap import DomainCap
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
@@ -22,6 +23,7 @@ KINDS: dict[str, type[Stage]] = {
     "unique_id": UniqueId,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
+    "domain_cap": DomainCap,
     "split": Split,
 }
 """What a recipe can name; a new stage is one line here."""
