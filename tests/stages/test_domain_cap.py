@@ -173,6 +173,7 @@ kind = "exact_dedup"
 """
 
 
+@pytest.mark.slow
 def test_recipe_with_lists_evaluation_sets_and_cap_runs(tmp_path):
     question = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     rows = [{"id": str(k), "url": f"http://x{k}.a.example/", "text": f"page {k}"} for k in range(9)]
