@@ -140,7 +140,9 @@ def alive_rows(decisions: Sequence[Path], shard: int, rows: int) -> npt.NDArray[
     """Returns bool[rows]: which rows of a shard no decision in these files rejects."""
     alive = np.ones(rows, dtype=np.bool_)
     for path in decisions:
-        rejected = spread_decisions(path, shard, rows).column("rejected").fill_null(fill_value=False)
+        rejected = (
+            spread_decisions(path, shard, rows).column("rejected").fill_null(fill_value=False)
+        )
         alive &= ~rejected.to_numpy(zero_copy_only=False)
     return alive
 

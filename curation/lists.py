@@ -93,21 +93,20 @@ def load_lists(files: Sequence[ListFile], *, all_signs: bool) -> Loaded:
     Raises:
         ValueError: A file cannot be read, or has no entry.
     """
-    keys: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
-    owners: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
-    words = _Words(all_signs=all_signs)
+    blocked, allowed, words = _Entries(), _Entries(), _Words(all_signs=all_signs)
     summary = []
     for number, file in enumerate(files):
         if file.role in WORD_KINDS:
             counts = words.add(file, number)
         else:
             counts = Counter()
-            for part in _entry_keys(file, counts):
-                keys.append(part)
-                owners.append(np.full(len(part), number, np.int32))
+            for keys, kinds in _entry_keys(file, counts):
+                allow = (kinds == EXCEPTION) | (file.role == ALLOW)
+                allowed.add(keys[allow & (kinds != UNKNOWN)], number)
+                blocked.add(keys[~allow & (kinds != UNKNOWN)], number)
         summary.append(_summary(file, counts))
-    entries = make_table(np.concatenate(keys), np.concatenate(owners))
-    return Loaded(words.tables(entries), tuple(file.name for file in files), tuple(summary))
+    tables = words.tables(blocked.table(), allowed.table())
+    return Loaded(tables, tuple(file.name for file in files), tuple(summary))
 
 
 def _summary(file: ListFile, counts: Counter[str]) -> str:
@@ -128,7 +127,24 @@ def _pieces(file: ListFile) -> Iterator[bytes]:
         yield text.decode("utf-8", "replace").encode()
 
 
-def _entry_keys(file: ListFile, counts: Counter[str]) -> Iterator[npt.NDArray[np.uint64]]:
+class _Entries:
+    """The keys of all lists, while they are read."""
+
+    def __init__(self) -> None:
+        self._keys: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+        self._lists: list[npt.NDArray[np.int32]] = [np.zeros(0, np.int32)]
+
+    def add(self, keys: npt.NDArray[np.uint64], number: int) -> None:
+        self._keys.append(keys)
+        self._lists.append(np.full(len(keys), number, np.int32))
+
+    def table(self) -> KeyTable:
+        return make_table(np.concatenate(self._keys), np.concatenate(self._lists))
+
+
+def _entry_keys(
+    file: ListFile, counts: Counter[str]
+) -> Iterator[tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint8]]]:
     for piece in _pieces(file):
         data = np.frombuffer(piece, np.uint8)
         kinds, starts, ends = find_entries(data)
@@ -138,8 +154,7 @@ def _entry_keys(file: ListFile, counts: Counter[str]) -> Iterator[npt.NDArray[np
         kinds[(kinds != URL) & (np.diff(text_buffers(urls.rests).offsets) > 0)] = UNKNOWN
         for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True):
             counts[_NAMES.get(int(kind), "")] += int(count)
-        found = entry_keys(url_columns(urls.hosts, urls), kinds, int(file.role == ALLOW))
-        yield found[kinds != UNKNOWN]
+        yield entry_keys(url_columns(urls.hosts, urls), kinds), kinds
 
 
 def _spans(
@@ -188,7 +203,7 @@ class _Words:
         self._lists += [number] * len(good)
         return Counter({"words": len(good), "": len(folded) - len(good)})
 
-    def tables(self, entries: KeyTable) -> Lists:
+    def tables(self, blocked: KeyTable, allowed: KeyTable) -> Lists:
         """Returns the tables of all words beside those of the entries."""
         kinds, lists = np.array(self._kinds, np.uint8), np.array(self._lists, np.int32)
         column = text_buffers(pa.array(self._texts, pa.large_string()))
@@ -203,7 +218,7 @@ class _Words:
         found = make_table(
             np.array(list(prefixes), np.uint64), np.array(list(prefixes.values()), np.int32)
         )
-        return Lists(entries, words, found, kinds, lists)
+        return Lists(blocked, allowed, words, found, kinds, lists)
 
 
 def _can_match(word: str, kind: int) -> bool:

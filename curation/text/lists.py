@@ -35,7 +35,6 @@ ALL_SIGNS = "datatrove"
 Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
-_ALLOW = 16  # added to a kind of entry: its seed in an allow list
 _HARD_SEED, _SOFT_SEED = 8, 9
 _FNV_OFFSET, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 _SHIFT = np.uint64(29)
@@ -63,15 +62,13 @@ class UrlColumns(NamedTuple):
 
 
 @kernel
-def entry_keys(
-    urls: UrlColumns, kinds: npt.NDArray[np.uint8], allow: int
-) -> npt.NDArray[np.uint64]:
-    """Returns uint64[n], the keys of n entries; `allow` is 1 for those of an allow list."""
+def entry_keys(urls: UrlColumns, kinds: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
+    """Returns uint64[n], the keys of n entries of the given kinds."""
     keys = np.empty(len(kinds), np.uint64)
     room = np.empty(_longest(urls), np.uint8)
     for row in range(len(kinds)):
         kind = int64(kinds[row])
-        seed = DOMAIN + _ALLOW if kind == EXCEPTION else kind + _ALLOW * allow
+        seed = DOMAIN if kind == EXCEPTION else kind
         host = urls.host_bytes[urls.host_offsets[row] : urls.host_offsets[row + 1]]
         if kind == URL:
             size = _join(urls, row, _bare(host), room)
@@ -109,8 +106,10 @@ def _join(urls: UrlColumns, row: int, skip: int, room: Bytes) -> int:
 class Lists(NamedTuple):
     """All lists, ready to look URLs up; made by `curation.lists`."""
 
-    entries: KeyTable
+    blocked: KeyTable
     """`entry_keys`, and the number of the list."""
+    allowed: KeyTable
+    """The same of allow lists."""
     words: KeyTable
     """`token_keys` of hard and soft words, and the number of the word."""
     prefixes: KeyTable
@@ -166,7 +165,7 @@ def match_urls(urls: UrlColumns, shown: UrlColumns, lists: Lists, all_signs: int
         host = urls.host_bytes[urls.host_offsets[row] : urls.host_offsets[row + 1]]
         if len(host):
             url = room[: _join(urls, row, _bare(host), room)]
-            _match_entries(host, url, lists.entries, found, row)
+            _match_entries(host, url, lists, found, row)
         text = room[: _join(shown, row, 0, room)]
         _match_tokens(text, lists, found, row, seen)
         part = squeezed[: _squeeze(text, squeezed, all_signs)]
@@ -176,26 +175,28 @@ def match_urls(urls: UrlColumns, shown: UrlColumns, lists: Lists, all_signs: int
 
 
 @subroutine
-def _match_entries(host: Bytes, url: Bytes, entries: KeyTable, found: Found, row: int) -> None:
+def _match_entries(host: Bytes, url: Bytes, lists: Lists, found: Found, row: int) -> None:
     least = 0 if is_address(host) else label_before(host, len(host))
     at, more = 0, True
     while more:
-        for allow in range(2):
-            number = look_up(entries, host, at, len(host), DOMAIN + allow * _ALLOW)
-            if number >= 0:
-                _count(found, row, ALLOWED if allow else BLOCKED_DOMAIN, number, host[at:])
+        _match_entry(host[at:], DOMAIN, lists, found, row)
         more = at < least
         while more and host[at] != _DOT:
             at += 1
         at += 1
-    bare = host[_bare(host) :]
-    for allow in range(2):
-        number = look_up(entries, bare, 0, len(bare), HOST + allow * _ALLOW)
-        if number >= 0:
-            _count(found, row, ALLOWED if allow else BLOCKED_HOST, number, bare)
-        number = look_up(entries, url, 0, len(url), URL + allow * _ALLOW)
-        if number >= 0:
-            _count(found, row, ALLOWED if allow else BLOCKED_URL, number, url)
+    _match_entry(host[_bare(host) :], HOST, lists, found, row)
+    _match_entry(url, URL, lists, found, row)
+
+
+@subroutine
+def _match_entry(text: Bytes, kind: int, lists: Lists, found: Found, row: int) -> None:
+    key = xxh64(text, 0, len(text), np.uint64(kind))
+    number = find(lists.allowed, key)
+    if number >= 0:
+        _count(found, row, ALLOWED, number, text)
+    number = find(lists.blocked, key)
+    if number >= 0:
+        _count(found, row, BLOCKED_DOMAIN + kind - DOMAIN, number, text)
 
 
 @subroutine
@@ -242,16 +243,19 @@ def _match_tokens(text: Bytes, lists: Lists, found: Found, row: int, seen: Ints)
             at = _after_char(text, at)
 
 
-@subroutine
+@inlined
 def _after_token_char(text: Bytes, at: int) -> int:
     """Returns the position after a letter or digit; -1 for any other character."""
-    code, after = int64(text[at]), at + 1
-    if code < 0x80:
-        alnum = 0x30 <= code <= 0x39 or 0x61 <= code <= 0x7A
-    else:
-        code, after = decode(text, at, len(text))
-        alnum = char_class(code) & WORD > 0
-    return after if alnum else -1
+    byte = text[at]
+    if byte < 0x80:
+        return at + 1 if 0x61 <= byte <= 0x7A or 0x30 <= byte <= 0x39 else -1
+    return _after_wide(text, at)
+
+
+@subroutine
+def _after_wide(text: Bytes, at: int) -> int:
+    code, after = decode(text, at, len(text))
+    return after if char_class(code) & WORD else -1
 
 
 @inlined
