@@ -61,7 +61,7 @@ def python_hits(texts, known):
 def datatrove_hits(texts, known):
     from datatrove.utils.hashing import HashConfig, create_hash_func
 
-    compute = create_hash_func(HashConfig(hash_fc="xxhash", precision=64))
+    compute = create_hash_func(HashConfig(hash_fc="sha1", precision=64))
     hashes = {compute(ngram) for ngram in known}
 
     def run():

@@ -123,8 +123,8 @@ def main():
         "stage": (urls, lambda: ours(score, batch, stage.rules())),
     }
     if options.datatrove:
-        run = datatrove(domains)
-        rivals["datatrove"] = (some, lambda: run(some))
+        judge = datatrove(domains)
+        rivals["datatrove"] = (some, lambda: judge(some))
     best, answers = dict.fromkeys(rivals, float("inf")), {}
     for _ in range(options.rounds):  # in turn, so that all meet the same noise of the machine
         for name, (_, run) in rivals.items():
