@@ -122,7 +122,7 @@ def segments_of(recipe: Recipe) -> list[Segment]:
 
 def _matters(stage: GlobalStage, later: GlobalStage) -> bool:
     """Says whether what one stage writes, or rejects as it is applied, may matter to a later."""
-    return bool(stage.rules() or later.needs & set(stage.writes().names))
+    return bool(stage.rules() or later.reads() & set(stage.writes().names))
 
 
 def _fingerprinted(

@@ -53,6 +53,7 @@ RECIPE: dict[str, Any] = {
             "fields": ["text"],
             "max_overlap": 1,  # measures only: the later stages need the documents
         },
+        {"kind": "line_dedup", "scope": "all", "min_documents": 2},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
         {"kind": "domain_cap", "max_documents": 1},
