@@ -2,6 +2,8 @@
 
 from curation.stage import Stage
 from curation.stages.combined_score import CombinedScore
+from curation.stages.decontaminate import Decontaminate
+from curation.stages.domain_cap import DomainCap
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
@@ -14,8 +16,10 @@ from curation.stages.normalize import Normalize
 from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
+from curation.stages.url_filter import UrlFilter
 
 KINDS: dict[str, type[Stage]] = {
+    "url_filter": UrlFilter,
     "extract": Extract,
     "normalize": Normalize,
     "language": Language,
@@ -23,10 +27,12 @@ KINDS: dict[str, type[Stage]] = {
     "quality_model": QualityModel,
     "combined_score": CombinedScore,
     "keep_top": KeepTop,
+    "decontaminate": Decontaminate,
     "unique_id": UniqueId,
     "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
+    "domain_cap": DomainCap,
     "split": Split,
     "mix": Mix,
 }
