@@ -1,8 +1,10 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
 from curation.stage import Stage
+from curation.stages.c4_quality import C4Quality
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
+from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.language import Language
 from curation.stages.minhash_dedup import MinhashDedup
@@ -15,6 +17,8 @@ KINDS: dict[str, type[Stage]] = {
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "c4_quality": C4Quality,
+    "fineweb_quality": FinewebQuality,
     "unique_id": UniqueId,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
