@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from curation.errors import DataError, unknown_name
 from curation.manifest import Manifest, damaged_files, read_manifest
+from curation.schema import LANGUAGE_LABEL
 from curation.shards import read_shard
 
 
@@ -122,12 +123,22 @@ def _bounds(manifest: Manifest, stage: str, document: dict[str, Any]) -> list[di
     broken = {item["reason"] for item in document["broken"] or () if item["stage"] == stage}
     bounds = []
     for rule in manifest.rules.get(stage, ()):
-        if rule.get("sources") and document["source"] not in rule["sources"]:
+        if not _in_scope(rule, document):
             continue
         value = document.get(rule["column"])
         if value is not None:
             bounds.append({**rule, "value": value, "broken": rule["reason"] in broken})
     return bounds
+
+
+def _in_scope(rule: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Returns whether a rule of the manifest is for a document's source and language."""
+    label = document.get(LANGUAGE_LABEL)
+    return (
+        document["source"] in (rule.get("sources") or [document["source"]])
+        and label in (rule.get("languages") or [label])
+        and label not in (rule.get("except_languages") or ())
+    )
 
 
 def _kept_twin(directory: Path, document: dict[str, Any]) -> dict[str, Any] | None:

@@ -336,8 +336,9 @@ def _shard_entry(name: str, file: Any) -> ShardEntry:
 def _rules(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     rules: dict[str, list[dict[str, Any]]] = {}
     for stage in plan.recipe.stages:
+        scope = stage.model_dump(mode="json", include={"sources", "languages", "except_languages"})
         for rule in stage.rules():
-            rules.setdefault(stage.name, []).append({**rule._asdict(), "sources": stage.sources})
+            rules.setdefault(stage.name, []).append({**rule._asdict(), **scope})
     return rules
 
 

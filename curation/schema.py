@@ -51,6 +51,10 @@ DECISION = pa.schema(
 """What a global stage answers: one row for each document that it rejects or puts in a cluster."""
 
 
+LANGUAGE_LABEL = "language_label"
+"""The score column that says a document's language; the stage `language` writes it."""
+
+
 def make_doc_id(source: str, record_id: str) -> str:
     """Returns the 128-bit id of a document as 32 hex digits.
 

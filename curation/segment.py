@@ -17,7 +17,7 @@ from curation.errors import CurationError, SchemaError, StageError
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
 from curation.recipe import identity
-from curation.schema import DOCUMENT
+from curation.schema import DOCUMENT, LANGUAGE_LABEL
 from curation.stage import BatchFunction, BatchStage, Columns, GlobalStage, Rule, Stage
 
 Mask = npt.NDArray[np.bool_]
@@ -121,13 +121,24 @@ def opened(stage: BatchStage | GlobalStage) -> BatchFunction:
 
 
 def applies_to(stage: Stage, batch: pa.RecordBatch) -> Mask:
-    """Returns which rows a stage looks at: those of its sources that have a text."""
-    mask: Mask = np.asarray(batch.column("text").is_valid().to_numpy(zero_copy_only=False))
-    if stage.sources is None:
-        return mask
-    of_source = pc.is_in(batch.column("source"), pa.array(stage.sources, pa.string()))
-    here: Mask = np.asarray(of_source.to_numpy(zero_copy_only=False))
-    return mask & here
+    """Returns which rows a stage looks at: those with a text, of its sources and languages."""
+    mask = _as_mask(batch.column("text").is_valid())
+    if stage.sources is not None:
+        mask &= _is_in(batch.column("source"), stage.sources)
+    if stage.languages is not None:
+        mask &= _is_in(batch.column(LANGUAGE_LABEL), stage.languages)
+    if stage.except_languages:
+        mask &= ~_is_in(batch.column(LANGUAGE_LABEL), stage.except_languages)
+    return mask
+
+
+def _is_in(values: pa.Array, names: Sequence[str]) -> Mask:
+    return _as_mask(pc.is_in(values, pa.array(names, values.type)))
+
+
+def _as_mask(values: pa.BooleanArray) -> Mask:
+    mask: Mask = np.array(values.to_numpy(zero_copy_only=False))
+    return mask
 
 
 class SegmentRun:

@@ -9,12 +9,15 @@ docstring under each, `writes`, `rules`, and the work (`open`, or `keys` and `de
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.schema import LANGUAGE_LABEL
 
 Columns = Mapping[str, pa.Array | npt.NDArray[Any]]
 BatchFunction = Callable[[pa.RecordBatch], Columns]
@@ -40,13 +43,20 @@ class Stage(BaseModel, ABC):
     """Columns that the stage reads; the plan checks that they exist by then."""
 
     files: ClassVar[frozenset[str]] = frozenset()
-    """Settings that name a file: relative to the recipe; identity is its content, not its place."""
+    """Settings that name a file or a list of files, relative to the recipe; identity is their
+    content, not their place."""
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Values of the settings that have no default, for the table of stages."""
 
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""
     sources: tuple[str, ...] | None = None
     """Names of the sources that the stage applies to; default: all."""
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Values of `language_label` that the stage applies to; default: all, and none."""
+    except_languages: tuple[str, ...] = ()
+    """Values of `language_label` that the stage leaves alone."""
 
     def model_post_init(self, context: object) -> None:  # noqa: ARG002
         """Fills the name in, so that it is always there to read."""
@@ -56,6 +66,15 @@ class Stage(BaseModel, ABC):
     def column(self, quantity: str) -> str:
         """Returns the score column's name, `<stage>_<quantity>`."""
         return f"{self.name}_{quantity}"
+
+    def reads(self) -> frozenset[str]:
+        """Returns all columns that must exist before the stage."""
+        scoped = self.languages is not None or self.except_languages
+        return self.needs | {LANGUAGE_LABEL} if scoped else self.needs
+
+    def implied(self) -> "tuple[Stage, ...]":
+        """Returns the stages that a setting of this one asks for; they follow it directly."""
+        return ()
 
     @abstractmethod
     def writes(self) -> pa.Schema:
@@ -69,7 +88,7 @@ class Stage(BaseModel, ABC):
 class BatchStage(Stage):
     """Same rows, same order; appends or replaces the columns in `writes`, knows no other batch.
 
-    The runner calls it on rows of its `sources` whose `text` is not null, and gives the other
+    The runner calls it on rows of its scope whose `text` is not null, and gives the other
     rows null scores. Each row's answer must not depend on its neighbours in the batch.
     """
 
@@ -94,7 +113,7 @@ class KeyShard(NamedTuple):
     """The keys of one upstream shard: an uncompressed Arrow IPC file, one row per document.
 
     Its columns are `row` (int32, the row in the upstream shard), `doc_id`, and what `keys` made.
-    Rows that an earlier global stage rejected, or that are of other sources, are not in it.
+    Rows that an earlier global stage rejected, or that are out of the stage's scope, are not in it.
     """
 
     shard: int
