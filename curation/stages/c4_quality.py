@@ -1,8 +1,8 @@
 """Keeps the lines of a page that are sentences, and the pages that have enough of them: C4's rules.
 
-Source: Raffel et al. 2020, arXiv 1910.10683, section 2.2; mC4's rule on paragraphs: Xue
-et al. 2021, arXiv 2010.11934, section 3.1. What is counted how, and where other programs differ, is said in
-`curation.text.c4` and docs/conformance-lines.md.
+Source: Raffel et al. 2020, arXiv 1910.10683, section 2.2; the rule on paragraphs is mC4's: Xue et
+al. 2021, arXiv 2010.11934, section 3.1. What is counted how, and where other programs differ, is
+said in `curation.text.c4` and docs/conformance-lines.md.
 """
 
 import hashlib
@@ -134,6 +134,7 @@ class C4Quality(BatchStage):
         return LineRules(
             all_line_ends=int(how.all_line_ends),
             strip=int(how.strip),
+            strip_text=int(how.strip_text),
             keep_blank=int(how.keep_blank),
             flags_first=int(how.flags_first),
             words_after_citations=int(how.words_after_citations),

@@ -31,6 +31,7 @@ class Definition(NamedTuple):
 
     all_line_ends: bool
     strip: bool
+    strip_text: bool
     keep_blank: bool
     flags_first: bool
     words_after_citations: bool
@@ -52,6 +53,7 @@ DEFINITIONS = {
     "datatrove": Definition(
         all_line_ends=True,
         strip=True,
+        strip_text=True,
         keep_blank=False,
         flags_first=False,
         words_after_citations=False,
@@ -67,6 +69,7 @@ DEFINITIONS = {
     "tfds": Definition(
         all_line_ends=True,
         strip=True,
+        strip_text=True,
         keep_blank=False,
         flags_first=False,
         words_after_citations=True,
@@ -83,6 +86,7 @@ DEFINITIONS = {
     "dclm": Definition(
         all_line_ends=False,
         strip=False,
+        strip_text=True,
         keep_blank=True,
         flags_first=False,
         words_after_citations=True,
@@ -99,6 +103,7 @@ DEFINITIONS = {
     "dolma": Definition(
         all_line_ends=False,
         strip=False,
+        strip_text=False,
         keep_blank=False,
         flags_first=True,
         words_after_citations=False,
@@ -144,7 +149,7 @@ def plain_clean(text: str, rules: LineRules) -> tuple[str, dict[str, int]]:
     r"""Says in plain Python what `clean` does to one text: the new text, and the counts.
 
     Examples:
-        >>> rules = LineRules(1, 1, 0, 0, 0, 1, 31, 1, 0, 3, 1000, 1, 1)
+        >>> rules = LineRules(1, 1, 1, 0, 0, 0, 1, 31, 1, 0, 3, 1000, 1, 1)
         >>> plain_clean("Home\nIt was late.[1]\nTurn on JavaScript now.", rules)[0]
         'It was late.'
     """
@@ -153,7 +158,7 @@ def plain_clean(text: str, rules: LineRules) -> tuple[str, dict[str, int]]:
     if not any(line.strip() for line in kept):
         return "", counts
     new = "\n".join(kept)
-    return (new.strip() if rules.strip else new), counts
+    return (new.strip() if rules.strip_text else new), counts
 
 
 def _plain_lines(text: str, rules: LineRules, counts: dict[str, int]) -> Iterator[str]:

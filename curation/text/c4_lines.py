@@ -39,7 +39,9 @@ class LineRules(NamedTuple):
     all_line_ends: int
     """1: lines end where `str.splitlines` ends them; 0: at U+000A only."""
     strip: int
-    """1: white space at the ends of a line, and then of the text, is removed."""
+    """1: white space at the ends of a line is removed."""
+    strip_text: int
+    """1: white space at the ends of the new text is removed."""
     keep_blank: int
     """1: empty lines stay."""
     flags_first: int
@@ -307,7 +309,7 @@ def _clean(
         kept += 1
     if skip_space(new, first, fill) == fill:
         return first
-    return _strip(new, first, fill) if rules.strip else fill
+    return _strip(new, first, fill) if rules.strip_text else fill
 
 
 @kernel

@@ -271,7 +271,7 @@ def plain_sentences(line: str) -> int:
 
     Examples:
         >>> plain_sentences('Mr. Hill came at 5 p.m. and left... He said: "Why?" Nobody knew.')
-        3
+        2
     """
     chunks = line.split()
     ends = [_plain_ends(chunk) for chunk in chunks]

@@ -15,6 +15,8 @@ Chinese character, kana of Hiragana, and Thai letter is a word by itself. No rul
 boundary, so every segment is found from where it starts.
 """
 
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 
 import numpy as np
@@ -274,7 +276,7 @@ def plain_segments(text: str, kind: int = SEGMENTS) -> list[str]:
     cuts = [at for at in range(1, len(text)) if _is_boundary(classes, found, at)]
     segments = []
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-        bits = int(np.bitwise_or.reduce(found[start:end], initial=0))
+        bits = reduce(or_, found[start:end], 0)
         if end > start and bits & kind == kind:
             segments.append(text[start:end])
     return segments
