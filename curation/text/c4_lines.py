@@ -184,9 +184,9 @@ def _white_end(data: Bytes, at: int, end: int) -> int:
 @inlined
 def _ends_line(data: Bytes, at: int, after: int, every: int) -> bool:
     if data[at] == _LF or not every:
-        return data[at] == _LF
+        return bool(data[at] == _LF)
     if after == at + 1:
-        return _LF < data[at] <= _CR or 0x1C <= data[at] <= 0x1E
+        return bool(_LF < data[at] <= _CR or 0x1C <= data[at] <= 0x1E)
     code = char_at(data, at, after)[0]
     return code in (_NEXT_LINE, _LINE_SEPARATOR, _PARAGRAPH_SEPARATOR)
 

@@ -243,7 +243,7 @@ def _is_abbreviation(data: Bytes, start: int, end: int) -> bool:
     for k in range(end - start):
         packed |= int64(data[start + k]) << (8 * k)
     at = np.searchsorted(_PACKED, packed)
-    return at < len(_PACKED) and _PACKED[at] == packed
+    return bool(at < len(_PACKED) and _PACKED[at] == packed)
 
 
 @kernel

@@ -98,9 +98,10 @@ def _table() -> Bytes:
 
 _TABLE = _table()
 # By state and byte: whether a segment may go on there. Bytes over 127 are to be decoded first.
-_MAY_GO_ON = np.ones((_WIDTH, 256), np.bool_)
-_MAY_GO_ON[:, :128] = _TABLE.reshape(_WIDTH, _WIDTH)[:, _ASCII & _CLASS] != _BREAK
-_MAY_GO_ON = _MAY_GO_ON.ravel()
+_MAY_GO_ON = np.ones(_WIDTH * 256, np.bool_)
+_MAY_GO_ON.reshape(_WIDTH, 256)[:, :128] = (
+    _TABLE.reshape(_WIDTH, _WIDTH)[:, _ASCII & _CLASS] != _BREAK
+)
 
 
 class Spans(NamedTuple):
