@@ -7,6 +7,7 @@ from curation.stages.extract import Extract
 from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.language import Language
+from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
 from curation.stages.split import Split
@@ -20,6 +21,7 @@ KINDS: dict[str, type[Stage]] = {
     "c4_quality": C4Quality,
     "fineweb_quality": FinewebQuality,
     "unique_id": UniqueId,
+    "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,
