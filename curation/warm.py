@@ -45,6 +45,8 @@ RECIPE: dict[str, Any] = {
         {"kind": "normalize"},
         {"kind": "language"},
         {"kind": "gopher_quality"},
+        {"kind": "c4_quality", "min_sentences": 1},
+        {"kind": "fineweb_quality"},
         {"kind": "line_dedup", "scope": "all", "min_documents": 2},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
