@@ -91,7 +91,7 @@ class C4Quality(BatchStage):
     bad_words_keep: float = Field(default=0, ge=0, le=1)
     """Share of the documents with such words that is kept, drawn by `seed` and document id."""
     seed: int | None = Field(default=None, ge=0, lt=2**32)
-    """Decides the draw; default: the recipe's."""
+    """Decides the draw; default: the recipe's, and 0 without a list."""
 
     @model_validator(mode="before")
     @classmethod
@@ -114,6 +114,8 @@ class C4Quality(BatchStage):
     @model_validator(mode="after")
     def _read_list(self) -> Self:
         if self.bad_words is None:
+            if self.seed is None:  # nothing is drawn, so the recipe's seed changes nothing
+                object.__setattr__(self, "seed", 0)
             return self
         try:
             digest = _digest(self.bad_words)
