@@ -2,14 +2,18 @@
 
 from curation.stage import Stage
 from curation.stages.c4_quality import C4Quality
+from curation.stages.combined_score import CombinedScore
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
+from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
 from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
+from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
+from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
 
@@ -20,10 +24,14 @@ KINDS: dict[str, type[Stage]] = {
     "gopher_quality": GopherQuality,
     "c4_quality": C4Quality,
     "fineweb_quality": FinewebQuality,
+    "quality_model": QualityModel,
+    "combined_score": CombinedScore,
+    "keep_top": KeepTop,
     "unique_id": UniqueId,
     "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,
+    "mix": Mix,
 }
 """What a recipe can name; a new stage is one line here."""
