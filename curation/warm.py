@@ -47,6 +47,8 @@ RECIPE: dict[str, Any] = {
         {"kind": "normalize"},
         {"kind": "language"},
         {"kind": "gopher_quality"},
+        {"kind": "c4_quality", "min_sentences": 1},
+        {"kind": "fineweb_quality"},
         {
             "kind": "decontaminate",
             "evals": ["evals.jsonl"],

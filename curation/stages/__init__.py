@@ -1,11 +1,13 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
 from curation.stage import Stage
+from curation.stages.c4_quality import C4Quality
 from curation.stages.combined_score import CombinedScore
 from curation.stages.decontaminate import Decontaminate
 from curation.stages.domain_cap import DomainCap
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
+from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
@@ -24,6 +26,8 @@ KINDS: dict[str, type[Stage]] = {
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "c4_quality": C4Quality,
+    "fineweb_quality": FinewebQuality,
     "quality_model": QualityModel,
     "combined_score": CombinedScore,
     "keep_top": KeepTop,
