@@ -14,23 +14,23 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.guard import children_cpu_seconds
 from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
 from curation.plan import InputShard, Segment
 from curation.schema import DECISION, DOCUMENT
-from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts, applies_to, opened
-from curation.shards import MappedTexts, ShardWriter, read_shard, write_shard
+from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts
+from curation.shards import ShardWriter, read_shard
 from curation.source import read_batches
-from curation.stage import GlobalStage, KeyShard, Scratch
+from curation.stage import GlobalStage
 
-_FALSE = pa.scalar(False)  # noqa: FBT003 - Arrow's way to write it
+SHARD_DECISION = DECISION.remove(DECISION.get_field_index("shard"))
+"""The decisions on one shard: its number changes with the shards before it, its rows do not."""
+
+FALSE = pa.scalar(False)  # noqa: FBT003 - Arrow's way to write it
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def peak_rss_bytes() -> int:
 class SegmentItem(Item):
     """One shard through one segment: leaves `kept-*` and `rejected-*` files."""
 
-    index: int
+    shard_name: str
     segment: Segment
     score_all: bool
     batch_rows: int
@@ -95,8 +95,8 @@ class SegmentItem(Item):
     """What the first segment reads."""
     upstream: Path | None = None
     """The kept file of the segment before."""
-    decisions: tuple[Path, ...] = ()
-    """One file for each global stage that this segment applies."""
+    decisions: tuple[Path | None, ...] = ()
+    """What each global stage that this segment applies says of the shard; None: nothing."""
 
     def work(self) -> Record:
         """Reads, scores, decides and splits the shard, batch by batch."""
@@ -104,8 +104,8 @@ class SegmentItem(Item):
         entry: _Reading | _Applying = (
             _Reading(self.shard, self.batch_rows) if self.shard is not None else _Applying(self)
         )
-        kept_path = self.directory / f"kept-{self.index:05d}.arrow"
-        rejected_path = self.directory / f"rejected-{self.index:05d}.arrow"
+        kept_path = self.directory / f"kept-{self.shard_name}.arrow"
+        rejected_path = self.directory / f"rejected-{self.shard_name}.arrow"
         schema = self._schema(entry.schema)
         with (
             ShardWriter(kept_path, schema) as kept,
@@ -201,9 +201,7 @@ class _Applying:
         self.batch_rows = item.batch_rows
         self.table = read_shard(item.upstream)
         self.schema = self.table.schema
-        self.answers = [
-            spread_decisions(path, item.index, self.table.num_rows) for path in item.decisions
-        ]
+        self.answers = [spread_decisions(path, self.table.num_rows) for path in item.decisions]
         self._counts = [StageCount(name=stage.name, kind=stage.kind) for stage in self.stages]
 
     def __iter__(self) -> Iterator[tuple[pa.RecordBatch, Verdicts]]:
@@ -225,7 +223,7 @@ class _Applying:
         count: StageCount,
     ) -> pa.RecordBatch:
         count.documents_in += int((~verdicts.rejected).sum())
-        rejected = answer.column("rejected").fill_null(_FALSE)
+        rejected = answer.column("rejected").fill_null(FALSE)
         rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
         taken = answer.take(pa.array(rows)).to_pydict()
         reasons = np.array(taken["reason"], dtype=object)
@@ -254,10 +252,10 @@ class _Applying:
         return {}
 
 
-def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
+def spread_decisions(path: Path | None, rows: int) -> pa.RecordBatch:
     """Returns the decisions on one shard, one row per upstream row; null where there is none."""
-    table = read_shard(path)
-    table = table.filter(pc.equal(table.column("shard"), shard)).combine_chunks()
+    table = SHARD_DECISION.empty_table() if path is None else read_shard(path)
+    table = table.combine_chunks()
     places = np.full(rows, -1, dtype=np.int64)
     places[table.column("row").to_numpy()] = np.arange(table.num_rows)
     spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
@@ -269,95 +267,3 @@ def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-
-
-@dataclass(frozen=True)
-class KeysItem(Item):
-    """The keys that a global stage needs of one shard."""
-
-    index: int
-    stage: GlobalStage
-    upstream: Path
-    decisions: tuple[Path, ...]
-    """Answers of earlier global stages of the same segment: what they rejected has no keys."""
-    batch_rows: int
-
-    def work(self) -> Record:
-        """Writes one key row for each document that the stage looks at."""
-        table = read_shard(self.upstream)
-        alive = np.ones(table.num_rows, dtype=np.bool_)
-        for path in self.decisions:
-            answer = spread_decisions(path, self.index, table.num_rows).column("rejected")
-            alive &= ~answer.fill_null(_FALSE).to_numpy(zero_copy_only=False)
-        wall, cpu = time.perf_counter(), time.process_time()
-        path = self.directory / f"keys-{self.index:05d}.arrow"
-        keys = [part for part in self._key_batches(table, alive) if part.num_rows]
-        record = write_shard(path, pa.Table.from_batches(keys)) if keys else None
-        count = StageCount(
-            name=self.stage.name,
-            kind=self.stage.kind,
-            cpu_seconds=time.process_time() - cpu,
-            wall_seconds=time.perf_counter() - wall,
-        )
-        files = {} if record is None else {path.name: record}
-        return Record(key=self.key, files=files, stages=[count])
-
-    def _key_batches(
-        self, table: pa.Table, alive: npt.NDArray[np.bool_]
-    ) -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in table.to_batches(max_chunksize=self.batch_rows):
-            mask = applies_to(self.stage, batch) & alive[start : start + batch.num_rows]
-            rows = np.flatnonzero(mask)
-            part = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
-            columns: dict[str, Any] = {
-                "row": pa.array((rows + start).astype(np.int32)),
-                "doc_id": part.column("doc_id"),
-            }
-            keys = opened(self.stage)(part) if len(rows) else {}
-            columns |= {
-                name: values if isinstance(values, pa.Array) else pa.array(values)
-                for name, values in keys.items()
-            }
-            start += batch.num_rows
-            if len(rows):
-                yield pa.RecordBatch.from_pydict(columns)
-
-
-@dataclass(frozen=True)
-class DecideItem(Item):
-    """A global stage's answer from the keys of all shards."""
-
-    stage: GlobalStage
-    keys: tuple[KeyShard, ...]
-    upstream: tuple[Path, ...]
-    threads: int
-
-    def work(self) -> Record:
-        """Writes `decisions.arrow` and `clusters.arrow`."""
-        scratch = self.directory / "scratch"
-        scratch.mkdir(exist_ok=True)
-        wall, cpu = time.perf_counter(), time.process_time()
-        answer = self.stage.decide(
-            self.keys, MappedTexts(list(self.upstream)), Scratch(scratch, threads=self.threads)
-        )
-        answer = (
-            answer.select(DECISION.names)
-            .cast(DECISION)
-            .sort_by([("shard", "ascending"), ("row", "ascending")])
-        )
-        count = StageCount(
-            name=self.stage.name,
-            kind=self.stage.kind,
-            cpu_seconds=time.process_time() - cpu,
-            wall_seconds=time.perf_counter() - wall,
-        )
-        _empty(scratch)
-        path = self.directory / "decisions.arrow"
-        return Record(key=self.key, files={path.name: write_shard(path, answer)}, stages=[count])
-
-
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir():
-        path.unlink()
-    directory.rmdir()

@@ -272,7 +272,7 @@ def test_a_second_run_does_nothing_and_damage_is_mended(corpus: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "pattern", ["00-*/kept-*.arrow", "01-*/rejected-*.arrow", "01-*/decisions.arrow"]
+    "pattern", ["00-*/kept-*.arrow", "01-*/rejected-*.arrow", "01-*/decisions-*.arrow"]
 )
 def test_a_half_written_work_file_is_made_again_and_never_read(
     corpus: Path, dataset: Path, tmp_path: Path, pattern: str

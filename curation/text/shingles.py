@@ -78,7 +78,7 @@ def _lower_in(text: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
 
 
 @inlined
-def _lower_words(
+def lower_words(
     text: npt.NDArray[np.uint8],
     words: npt.NDArray[np.uint8],
     starts: npt.NDArray[np.int64],
@@ -155,7 +155,7 @@ def hash_shingles(text: npt.NDArray[np.uint8], ngram: int, room: Workspace) -> i
     Returns:
         How many shingles there are.
     """
-    tokens = _lower_words(text, room.words, room.starts)
+    tokens = lower_words(text, room.words, room.starts)
     if tokens == 0:
         return 0
     width = min(ngram, tokens)
