@@ -135,8 +135,17 @@ def rank_documents(
     return Ranked(table.column("document").to_numpy(), table.column("chars").to_numpy(), fixed)
 
 
+class Alike(NamedTuple):
+    """When two documents are near-duplicates."""
+
+    ngram: int
+    """Tokens in a shingle."""
+    threshold: float
+    """Jaccard similarity of the shingle sets, inclusive."""
+
+
 def load_candidates(
-    ranked: Ranked, buckets: Buckets, texts: Texts, ngram: int, directory: Path
+    ranked: Ranked, buckets: Buckets, texts: Texts, alike: Alike, directory: Path
 ) -> Candidates:
     """Writes the shingle sets of the candidates to a file, maps it, and turns buckets into ranks.
 
@@ -144,19 +153,27 @@ def load_candidates(
         ranked: The order.
         buckets: Which of the documents share a hash.
         texts: Where the texts are read from, once, in the order of the shards.
-        ngram: Tokens in a shingle.
+        alike: What makes two documents near-duplicates.
         directory: Where the file `sets` goes; delete it when done.
     """
     count = len(ranked.documents)
     ranks = np.empty(count, np.int32)
     ranks[np.searchsorted(buckets.documents, ranked.documents)] = np.arange(count)
     by_rank, bounds = _buckets_by_rank(ranks[buckets.members], buckets.sizes, count)
-    loading = _Loading(ranked, texts, ngram)
+    loading = _Loading(ranked, texts, alike.ngram)
     sets = spill(directory / "sets", np.uint64, loading.sets())
     maps = np.concatenate([np.empty(0, np.uint64), *loading.maps])
     places = np.concatenate([[0], np.cumsum(buckets.sizes, dtype=np.int64)])
     return Candidates(
-        sets, loading.starts, loading.sizes, maps, loading.map_starts, by_rank, bounds, places
+        sets,
+        loading.starts,
+        loading.sizes,
+        maps,
+        loading.map_starts,
+        by_rank,
+        bounds,
+        places,
+        alike.threshold,
     )
 
 

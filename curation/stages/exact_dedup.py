@@ -27,6 +27,11 @@ _COLUMNS = {
 # Of documents that `keep` finds equal, the one that was archived first is the older one.
 _LAST = ("file ASC NULLS LAST", "start ASC NULLS LAST", "doc_id", "document")
 
+_SIMILARITY = {
+    "none": "1 where the document repeats one that stays; null if kept.",
+    "text": "1 where the document has the words of one that stays, in their order; null if kept.",
+}
+
 _ANSWER = """
 WITH members AS (
     SELECT document, fixed, doc_id, count(*) OVER same AS size, min(doc_id) OVER same AS cluster,
@@ -87,7 +92,7 @@ class ExactDedup(DuplicateStage):
                 score(
                     self.column("similarity"),
                     pa.float64(),
-                    "1 where what is compared repeats that of one that stays; null if kept.",
+                    _SIMILARITY[self.normalize],
                     unit="ratio",
                     low=0,
                     high=1,

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curation.buffers import text_buffers
-from curation.candidates import load_candidates, rank_documents, read_buckets
+from curation.candidates import Alike, load_candidates, rank_documents, read_buckets
 from curation.clusters import Survivors, choose_survivors
 from curation.duplicates import DuplicateStage
 from curation.ranges import grouped, repeated
@@ -143,8 +143,9 @@ class MinhashDedup(DuplicateStage):
         buckets = read_buckets(grouped(self, shards, scratch))
         with open_database(scratch) as database:
             ranked = rank_documents(database, shards, buckets.documents, self.priority)
-            candidates = load_candidates(ranked, buckets, texts, self.ngram, scratch.directory)
-            survivors = choose_survivors(candidates, self.threshold, ranked.fixed)
+            alike = Alike(self.ngram, self.threshold)
+            candidates = load_candidates(ranked, buckets, texts, alike, scratch.directory)
+            survivors = choose_survivors(candidates, ranked.fixed)
             (scratch.directory / "sets").unlink()
             database.execute(
                 "CREATE TABLE outcomes (rank BIGINT, twin BIGINT, similarity DOUBLE, "
