@@ -1,15 +1,16 @@
 """Near-duplicates of a whole corpus, from text to the list of what goes: this stage beside rivals.
 
-    python -m benchmarks.near_dup_corpus CORPUS.jsonl [--rival-python PYTHON] [--rivals gaoya ...]
+    python -m benchmarks.near_dup --corpus CORPUS.jsonl [--rival-python PYTHON] [--rivals gaoya ...]
 
 CORPUS has a JSON object with `text` on each line. Each contender runs in a process of its own, on
 one thread: reads the file, signs 5-word shingles, and says which documents are to be removed at a
 Jaccard similarity of 0.8. Ours may use 112 permutations and verifies every pair on the exact sets;
-the rivals get 14 bands of 8 rows, 112 hashes too. Rivals that are given `--rival-python` run in that
-environment (gaoya 0.2.2 has no dependencies: `pip install gaoya` in a venv under /tmp).
+the rivals get 14 bands of 8 rows, 112 hashes too. With `--rival-python` the rivals run in that
+environment (gaoya 0.2.2: `python3 -m venv /tmp/gaoya && /tmp/gaoya/bin/pip install gaoya`).
+Ours removes a document for a survivor, gaoya and datasketch all but one of a connected component,
+and they take agreeing signatures for likeness: their counts need not agree.
 """
 
-import argparse
 import json
 import os
 import re
@@ -35,44 +36,17 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 
 def ours(path: Path) -> int:
-    import numpy as np
-    import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.json as pj
 
-    from curation.ranges import part_count, repeated, split_hashes, write_hashes
+    from curation.ranges import part_count, repeated
     from curation.shards import MappedTexts, write_shard
-    from curation.stage import KeyShard, Part, Scratch
+    from curation.stage import Part, Scratch
     from curation.stages.minhash_dedup import MinhashDedup
 
     stage = MinhashDedup(seed=1, threshold=THRESHOLD, ngram=NGRAM, permutations=BANDS * ROWS)
-    make, texts, keys, hashes, first = stage.keys(), [], [], 0, 0
-    schema = pj.ParseOptions(explicit_schema=pa.schema([("text", pa.large_string())]))
-    reading = pj.ReadOptions(use_threads=False, block_size=2 * BLOCK)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         where = Path(name)
-        for shard, block in enumerate(blocks(path)):
-            table = pj.read_json(pa.BufferReader(block), reading, schema).select(["text"])
-            texts.append(where / f"text-{shard}.arrow")
-            write_shard(texts[-1], table)
-            parts = []
-            for batch in table.to_batches(max_chunksize=512):
-                rows = np.arange(first, first + batch.num_rows)
-                created = pa.nulls(batch.num_rows, pa.timestamp("us", tz="UTC"))
-                found = make(batch.append_column("created", created))
-                ids = pc.utf8_lpad(pa.array(rows).cast(pa.string()), 32, "0")
-                start = sum(part.num_rows for part in parts)
-                columns = {"row": pa.array((rows - first + start).astype(np.int32)), "doc_id": ids}
-                parts.append(pa.RecordBatch.from_pydict(columns | dict(found)))
-                first += batch.num_rows
-            first -= table.num_rows
-            plain, ranged = split_hashes(pa.Table.from_batches(parts), "bands")
-            first += table.num_rows
-            hashes += ranged.num_rows
-            files = where / f"keys-{shard}.arrow", where / f"hashes-{shard}.arrow"
-            write_shard(files[0], plain)
-            write_hashes(files[1], ranged)
-            keys.append(KeyShard(shard, *files))
+        texts, keys, hashes = write_shards(stage, path, where)
         scratch = Scratch(where / "scratch", threads=1)
         scratch.directory.mkdir()
         count, groups = part_count(hashes, scratch.memory_bytes, 1), []
@@ -81,6 +55,52 @@ def ours(path: Path) -> int:
             write_shard(groups[-1], repeated(keys, Part(index, count)))
         answer = stage.decide(keys, MappedTexts(texts), scratch._replace(groups=tuple(groups)))
     return int(pc.sum(answer.column("rejected")).as_py() or 0)
+
+
+def write_shards(
+    stage: Any, path: Path, where: Path, batch_rows: int = 512
+) -> tuple[list[Path], list[Any], int]:
+    """Writes texts, keys and hashes as a run does; returns the first two, and how many hashes."""
+    import pyarrow as pa
+    import pyarrow.json as pj
+
+    from curation.ranges import split_hashes, write_hashes
+    from curation.shards import write_shard
+    from curation.stage import KeyShard
+
+    texts, keys, hashes, first = [], [], 0, 0
+    schema = pj.ParseOptions(explicit_schema=pa.schema([("text", pa.large_string())]))
+    reading = pj.ReadOptions(use_threads=False, block_size=2 * BLOCK)
+    make = stage.keys()
+    for shard, block in enumerate(blocks(path)):
+        table = pj.read_json(pa.BufferReader(block), reading, schema).select(["text"])
+        texts.append(where / f"text-{shard}.arrow")
+        write_shard(texts[-1], table)
+        parts, row = [], 0
+        for batch in table.to_batches(max_chunksize=batch_rows):
+            parts.append(key_batch(make, batch, row, first + row))
+            row += batch.num_rows
+        first += row
+        plain, ranged = split_hashes(pa.Table.from_batches(parts), "bands")
+        hashes += ranged.num_rows
+        files = where / f"keys-{shard}.arrow", where / f"hashes-{shard}.arrow"
+        write_shard(files[0], plain)
+        write_hashes(files[1], ranged)
+        keys.append(KeyShard(shard, *files))
+    return texts, keys, hashes
+
+
+def key_batch(make: Callable[..., Any], batch: Any, row: int, number: int) -> Any:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = np.arange(batch.num_rows)
+    created = pa.nulls(batch.num_rows, pa.timestamp("us", tz="UTC"))
+    ids = pc.utf8_lpad(pa.array(rows + number).cast(pa.string()), 32, "0")
+    columns = {"row": pa.array((rows + row).astype(np.int32)), "doc_id": ids}
+    found = make(batch.append_column("created", created))
+    return pa.RecordBatch.from_pydict(columns | dict(found))
 
 
 def texts_of(path: Path) -> list[str]:
@@ -113,9 +133,8 @@ def gaoya(path: Path) -> int:
 
     texts = texts_of(path)
     found = Components(len(texts))
-    index = MinHashStringIndex(
-        32, THRESHOLD, BANDS, ROWS, None, "word", True, (NGRAM, NGRAM), id_container="smallvec"
-    )
+    settings = (32, THRESHOLD, BANDS, ROWS, None, "word", True, (NGRAM, NGRAM))
+    index = MinHashStringIndex(*settings, id_container="smallvec")
     for start in range(0, len(texts), 10_000):
         part = texts[start : start + 10_000]
         index.par_bulk_insert_docs(list(range(start, start + len(part))), part)
@@ -184,8 +203,8 @@ def contend(name: str, path: Path) -> None:
 
 
 def measured(name: str, path: Path, python: str) -> dict[str, Any] | None:
-    one = {name: "1" for name in ("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_IO_THREADS")}
-    command = [python, str(Path(__file__).resolve()), str(path), "--contend", name]
+    one = dict.fromkeys(("RAYON_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_IO_THREADS"), "1")
+    command = [python, str(Path(__file__).resolve()), name, str(path)]
     root = str(Path(__file__).resolve().parents[1])
     run = subprocess.run(
         command, env={**os.environ, **one, "PYTHONPATH": root}, stdout=subprocess.PIPE, check=False
@@ -212,19 +231,12 @@ def compare(path: Path, rivals: list[str], python: str) -> None:
         print(f"{line} {found['peak']:8.0f}{ratio if name != 'ours' else ''}", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("corpus", type=Path, help="JSON lines with a field `text`")
+def add_options(parser: Any) -> None:
     rivals = [name for name in CONTENDERS if name != "ours"]
+    parser.add_argument("--corpus", type=Path, help="JSON lines with a field `text`")
     parser.add_argument("--rivals", nargs="*", choices=rivals, default=["gaoya"])
     parser.add_argument("--rival-python", default=sys.executable, help="of the rivals' environment")
-    parser.add_argument("--contend", choices=list(CONTENDERS), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.contend:
-        contend(options.contend, options.corpus)
-    else:
-        compare(options.corpus, options.rivals, options.rival_python)
 
 
 if __name__ == "__main__":
-    main()
+    contend(sys.argv[1], Path(sys.argv[2]))

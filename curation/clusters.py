@@ -112,7 +112,7 @@ def _similarity(one: int, two: int, candidates: Candidates) -> float:
 
 @inlined
 def _is_crowd(bucket: int, candidates: Candidates) -> bool:
-    return candidates.places[bucket + 1] - candidates.places[bucket] >= CROWD
+    return int64(candidates.places[bucket + 1] - candidates.places[bucket]) >= CROWD
 
 
 @inlined
@@ -142,13 +142,20 @@ def _meet_by_rare_members(
     for size_class in range(class_of(smallest, index), last + 1):
         partner = max(smallest, index.classes[size_class])
         shared = needed_overlap(size, partner, threshold)
-        for key in index.keys[: max(0, min(size, size - shared + 1))]:
+        for position in range(max(0, min(size, size - shared + 1))):
+            key = index.keys[position]
             entry = index.heads[slot_of(key, size_class, index)]
             while entry >= 0:
                 survivor = index.documents[entry]
+                rest = candidates.sizes[survivor] - index.positions[entry]
+                same = index.members[entry] == key
                 entry = index.before[entry]
-                if progress.seen[survivor] != document and _meet_in_crowd(
-                    document, survivor, candidates
+                if (
+                    same
+                    and progress.seen[survivor] != document
+                    and min(rest, size - position)
+                    >= needed_overlap(size, candidates.sizes[survivor], threshold)
+                    and _meet_in_crowd(document, survivor, candidates)
                 ):
                     progress.seen[survivor] = document
                     progress.met[met] = survivor

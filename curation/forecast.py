@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from curation.errors import CurationError
 from curation.manifest import read_manifest
+from curation.passes import RunOptions
 from curation.plan import Plan, record_name
-from curation.runner import RunOptions, finished
+from curation.runner import finished
 
 
 class Forecast(NamedTuple):

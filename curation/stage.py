@@ -125,15 +125,15 @@ class KeyShard(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One of `count` ranges of the hashes: by their first byte, so there are 256 at most."""
+    """One of `total` ranges of the hashes: by their first byte, so there are 256 at most."""
 
-    index: int
-    count: int
+    number: int
+    total: int
 
     @property
     def first_bytes(self) -> range:
         """The first bytes of the hashes in this range."""
-        return range(256 * self.index // self.count, 256 * (self.index + 1) // self.count)
+        return range(256 * self.number // self.total, 256 * (self.number + 1) // self.total)
 
 
 class Texts(Protocol):

@@ -15,9 +15,10 @@ from curation import audit
 from curation.errors import CurationError, DriftError, RecipeError
 from curation.local import run_plan
 from curation.manifest import Manifest, Record, read_manifest
+from curation.passes import RunOptions, Step
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
-from curation.runner import RunOptions, Step, drive, finished, steps
+from curation.runner import drive, finished, steps
 from curation.shards import read_shard
 from tests.conftest import write_jsonl
 

@@ -3,12 +3,13 @@
 Two sets that share `a` members or more, both written with the rarest members first, share one of
 the first `len - a + 1` of each. How many must be shared follows from the threshold and both sizes,
 so the index has a list for each member and class of sizes: a text made from a template that a
-thousand others share looks up what is its own, finds nothing there, and meets none of them.
+thousand others share looks up what is its own, finds nothing there, and meets none of them. And
+where two sets share a member for the first time, what follows it in both bounds what they share.
 
 Source: Chaudhuri, Ganti and Kaushik 2006, "A primitive operator for similarity joins in data
 cleaning"; lists by size as in Xiao et al. 2008, "Efficient similarity joins for near duplicate
-detection". Differs: members count as rare by a table of a fixed size, which is exact all the same,
-because any order of the members will do.
+detection", and its bound by position. Differs: members count as rare by a table of a fixed size,
+which is exact all the same, because any order of the members will do.
 """
 
 import math
@@ -35,6 +36,10 @@ class PrefixIndex(NamedTuple):
     """int32[p]: the entry before each entry."""
     documents: npt.NDArray[np.int32]
     """int32[p]: whose entry it is."""
+    members: npt.NDArray[np.uint64]
+    """uint64[p]: the member."""
+    positions: npt.NDArray[np.int32]
+    """int32[p]: how many members of the document are rarer."""
     filled: npt.NDArray[np.int64]
     """int64[1]: how many entries there are."""
     classes: npt.NDArray[np.int64]
@@ -73,6 +78,8 @@ def make_index(
         counts,
         np.full(_slots(2 * entries), -1, np.int32),
         np.empty(entries, np.int32),
+        np.empty(entries, np.int32),
+        np.empty(entries, np.uint64),
         np.empty(entries, np.int32),
         np.zeros(1, np.int64),
         size_classes(largest),
@@ -142,10 +149,12 @@ def insert_set(
     size = len(own)
     size_class = class_of(size, index)
     shared = needed_overlap(size, smallest_partner(size, threshold), threshold)
-    for key in index.keys[: min(size, size - shared + 1)]:
-        slot = slot_of(key, size_class, index)
+    for position in range(min(size, size - shared + 1)):
+        slot = slot_of(index.keys[position], size_class, index)
         entry = index.filled[0]
         index.before[entry] = index.heads[slot]
         index.documents[entry] = document
+        index.members[entry] = index.keys[position]
+        index.positions[entry] = position
         index.heads[slot] = entry
         index.filled[0] += 1
