@@ -22,6 +22,7 @@ from curation.deciding import (
 from curation.manifest import Record, SourceCount, StageCount, fingerprint_of, merge_counts
 from curation.plan import Plan, Segment, record_name
 from curation.ranges import part_count
+from curation.removal import Removals
 from curation.stage import KeyShard, Part, Scratch
 from curation.work import Item, SegmentItem
 
@@ -58,6 +59,7 @@ class Step(NamedTuple):
 class Funnel:
     """Adds up what the steps report."""
 
+    removals: Removals
     stages: dict[str, StageCount] = field(default_factory=dict)
     sources: dict[str, SourceCount] = field(default_factory=dict)
     cpu_seconds: float = 0.0
@@ -115,6 +117,7 @@ def segment_steps(
         directory = options.work_directory / segment.name
         kept = Files(_named(directory, "kept", plan), digests)
         rejected.append(Files(_named(directory, "rejected", plan), digests))
+        funnel.removals.check(records, [files.paths for files in rejected])
         upstream = segment.fingerprint
     return kept, rejected
 

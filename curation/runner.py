@@ -33,6 +33,7 @@ from curation.manifest import (
 from curation.output import AuditItem, ClustersItem, GatherItem, LayoutItem
 from curation.passes import Files, Funnel, RunOptions, Step, label_of, segment_steps
 from curation.plan import Plan
+from curation.removal import Removals
 from curation.stage import GlobalStage, Reference
 
 Steps = Generator[Step, list[Record], Manifest]
@@ -54,6 +55,8 @@ def finished(plan: Plan, options: RunOptions) -> Manifest | None:
         )
     same = manifest.fingerprint == plan.fingerprint and manifest.inputs == _inputs(plan)
     named = (manifest.version, manifest.package_version) == (plan.recipe.version, __version__)
+    guard = plan.recipe.settings()["guard"]
+    same &= manifest.recipe.get("guard", guard) == guard  # other limits: judged again, work reused
     if not (same and named) or damaged_files(options.out, manifest):
         return None
     return manifest
@@ -64,7 +67,7 @@ def steps(plan: Plan, options: RunOptions) -> Steps:
 
     Each yielded step is answered (`send`) with the records of its items, in item order.
     """
-    funnel = Funnel()
+    funnel = Funnel(Removals(plan))
     kept, rejected = yield from segment_steps(plan, options, funnel)
     (options.out / "manifest.json").unlink(missing_ok=True)
     shards, audit = yield from _output_steps(plan, options, funnel, (kept, rejected))
@@ -175,6 +178,7 @@ def _manifest(plan: Plan, funnel: Funnel, shards: list[Record], audit: list[Reco
         inputs=_inputs(plan),
         shards=[_shard_entry(name, file) for r in shards for name, file in r.files.items()],
         audit={f"audit/{Path(name).name}": file for r in audit for name, file in r.files.items()},
+        warnings=funnel.removals.warnings,
         cpu_seconds=funnel.cpu_seconds,
         wall_seconds=funnel.wall_seconds,
         peak_rss_bytes=funnel.peak_rss_bytes,

@@ -48,6 +48,10 @@ class Stage(BaseModel, ABC):
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Values of the settings that have no default, for the table of stages."""
 
+    selects: ClassVar[frozenset[str]] = frozenset()
+    """Reasons that select by design, such as a language or a share to keep: however many documents
+    of a source they reject, the over-removal guard takes it as meant."""
+
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""
