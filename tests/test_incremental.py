@@ -118,7 +118,7 @@ def against(*datasets: Path) -> list[dict[str, Any]]:
     return [{**stage, "against": [str(path) for path in datasets]} for stage in DEDUP]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_a_dataset_against_another_keeps_what_one_run_over_both_keeps(
     tmp_path: Path, seed: int
 ) -> None:
