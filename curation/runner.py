@@ -43,7 +43,8 @@ def finished(plan: Plan, options: RunOptions) -> Manifest | None:
     """Returns the manifest if the dataset is there, whole, and made by this very plan.
 
     Raises:
-        DriftError: Another dataset (of another name) lies in the directory.
+        DriftError: Another dataset (of another name) lies in the directory, or one that a stage
+            compares with.
     """
     if not (options.out / "manifest.json").exists():
         return None
@@ -53,6 +54,12 @@ def finished(plan: Plan, options: RunOptions) -> Manifest | None:
             f"{options.out}: holds dataset '{manifest.name}', the recipe makes "
             f"'{plan.recipe.name}'; choose another --out, or delete that directory first"
         )
+    for reference in _references(plan):
+        if reference.path.resolve().is_relative_to(options.out.resolve()):
+            raise DriftError(
+                f"{options.out}: a stage compares with the dataset '{reference.dataset}' there, "
+                "which the run would replace; choose another --out"
+            )
     same = manifest.fingerprint == plan.fingerprint and manifest.inputs == _inputs(plan)
     named = (manifest.version, manifest.package_version) == (plan.recipe.version, __version__)
     guard = plan.recipe.settings()["guard"]

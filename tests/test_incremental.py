@@ -11,7 +11,10 @@ import pytest
 from curation import audit
 from curation.errors import DriftError, RecipeError
 from curation.manifest import Manifest, Record, read_manifest
+from curation.passes import RunOptions
+from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
+from curation.runner import finished
 from curation.shards import read_shard
 from tests.conftest import write_jsonl
 from tests.test_runner import make_texts, outputs, run_here
@@ -203,3 +206,10 @@ def test_a_dataset_that_is_none_or_was_changed_is_named(corpus: Path, tmp_path: 
     grown = recipe(corpus, {"new": ["new.jsonl"]}, *against(tmp_path / "last"))
     with pytest.raises(DriftError, match="of dataset 'growing' is not what its manifest says"):
         run_here(grown, tmp_path / "next")
+
+
+def test_a_run_does_not_replace_what_it_is_against(corpus: Path, tmp_path: Path) -> None:
+    run_here(recipe(corpus, {"old": ["old.jsonl"]}), tmp_path / "last")
+    grown = make_plan(recipe(corpus, {"new": ["new.jsonl"]}, *against(tmp_path / "last")))
+    with pytest.raises(DriftError, match="compares with the dataset 'growing' there"):
+        finished(grown, RunOptions(tmp_path / "last"))

@@ -201,7 +201,12 @@ def test_no_cluster_lies_on_both_sides_of_the_split(dataset: Path) -> None:
         ({}, {"partitions": 16, "memory_bytes": 1 << 20}),
         ({"sources": [{**SOURCE, "paths": ["b.jsonl", "a.jsonl"]}]}, {}),
     ],
-    ids=["rows one by one", "batches of 7, 5 ranges", "16 ranges, no memory", "paths in another order"],
+    ids=[
+        "rows one by one",
+        "batches of 7, 5 ranges",
+        "16 ranges, no memory",
+        "paths in another order",
+    ],
 )
 def test_same_recipe_same_bytes(
     corpus: Path, dataset: Path, tmp_path: Path, changes: Any, options: Any
