@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from curation.answers import alive_rows
 from curation.errors import DriftError
 from curation.manifest import Record, StageCount
 from curation.ranges import split_hashes, write_hashes
@@ -22,7 +23,7 @@ from curation.schema import DECISION
 from curation.segment import applies_to, opened
 from curation.shards import FileRecord, MappedTexts, file_sha256, read_shard, write_shard
 from curation.stage import GlobalStage, KeyShard, Part, Reference, Scratch
-from curation.work import FALSE, SHARD_DECISION, Item, spread_decisions
+from curation.work import Item
 
 
 class _Clock:
@@ -47,7 +48,7 @@ class KeysItem(Item):
     stage: GlobalStage
     upstream: Path
     batch_rows: int
-    decisions: tuple[Path | None, ...] = ()
+    decisions: tuple[Path, ...] = ()
     """Answers of earlier global stages of the same segment: what they rejected has no keys."""
     reference: Reference | None = None
     """The shard is one of a finished dataset: all of its texts take part."""
@@ -60,10 +61,7 @@ class KeysItem(Item):
                 "is not what its manifest says; restore it, or make that dataset again"
             )
         table = read_shard(self.upstream)
-        alive = np.ones(table.num_rows, dtype=np.bool_)
-        for path in self.decisions:
-            answer = spread_decisions(path, table.num_rows).column("rejected")
-            alive &= ~answer.fill_null(FALSE).to_numpy(zero_copy_only=False)
+        alive = alive_rows(self.decisions, table.num_rows)
         clock = _Clock(self.stage)
         batches = list(self._key_batches(table, alive))
         files = self._write(pa.Table.from_batches(batches)) if batches else {}
@@ -157,12 +155,14 @@ class DecideItem(Item):
     """Memory, threads and groups; its directory is made for the item."""
 
     def work(self) -> Record:
-        """Writes one `decisions-<shard>.arrow` for each shard with a decided document."""
+        """Writes `decisions-<shard>.arrow` for each shard, also where nothing was decided."""
         directory = _scratch(self.directory, "scratch")
         clock = _Clock(self.stage)
         scratch = self.scratch._replace(directory=directory)
         answer = self.stage.decide(self.keys, MappedTexts(list(self.upstream)), scratch)
-        answer = answer.select(DECISION.names).cast(DECISION)
+        more = [field for field in answer.schema if field.name not in DECISION.names]
+        schema = pa.schema([*DECISION, *more])
+        answer = answer.select(schema.names).cast(schema)
         answer = answer.sort_by([("shard", "ascending"), ("row", "ascending")])
         count = clock.count()
         shutil.rmtree(directory)
@@ -170,12 +170,11 @@ class DecideItem(Item):
         return Record(key=self.key, files=files, stages=[count])
 
     def _write(self, answer: pa.Table) -> Iterator[tuple[str, FileRecord]]:
-        shards, starts = np.unique(answer.column("shard").to_numpy(), return_index=True)
-        cuts = [*starts.tolist(), answer.num_rows]
-        for place, shard in enumerate(shards.tolist()):
-            start, end = cuts[place], cuts[place + 1]
-            name = decisions_file(self.shard_names[shard])
-            mine = answer.slice(start, end - start).select(SHARD_DECISION.names)
+        cuts = np.searchsorted(answer.column("shard").to_numpy(), range(len(self.shard_names) + 1))
+        answer = answer.drop_columns(["shard"])
+        for index, shard_name in enumerate(self.shard_names):
+            name = decisions_file(shard_name)
+            mine = answer.slice(cuts[index], cuts[index + 1] - cuts[index])
             yield name, write_shard(self.directory / name, mine)
 
 

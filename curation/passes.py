@@ -89,10 +89,10 @@ class Files(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What a global stage decided about one shard; no path where it decided nothing."""
+    """What a global stage decided about one shard."""
 
-    path: Path | None
-    sha256: str | None
+    path: Path
+    sha256: str
 
 
 Answers = list[list[_Answer]]
@@ -197,9 +197,8 @@ class _Decision:
         [record] = yield Step(self.name, [decide])
         funnel.add([record])
         for shard, decided in zip(shards, answers, strict=True):
-            file = record.files.get(decisions_file(shard.name))
-            path = self.directory / decisions_file(shard.name)
-            decided.append(_Answer(path, file.sha256) if file else _Answer(None, None))
+            name = decisions_file(shard.name)
+            decided.append(_Answer(self.directory / name, record.files[name].sha256))
 
     def _scratch(self, groups: Sequence[GroupItem]) -> Scratch:
         paths = tuple(item.path for item in groups)

@@ -48,7 +48,11 @@ DECISION = pa.schema(
         pa.field("cluster", pa.string()),  # smallest doc_id of the duplicate cluster
     ]
 )
-"""What a global stage answers: one row for each document that it rejects or puts in a cluster."""
+"""What a global stage answers: one row for each document that it rejects, puts in a cluster or
+changes. A stage that changes documents answers with further columns of its own."""
+
+SHARD_DECISION = DECISION.remove(DECISION.get_field_index("shard"))
+"""The decisions on one shard: its number changes with the shards before it, its rows do not."""
 
 
 LANGUAGE_LABEL = "language_label"

@@ -18,19 +18,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from curation.answers import Applying
 from curation.guard import children_cpu_seconds
 from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
 from curation.plan import InputShard, Segment
-from curation.schema import DECISION, DOCUMENT
+from curation.schema import DOCUMENT
 from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts
-from curation.shards import ShardWriter, read_shard
+from curation.shards import ShardWriter
 from curation.source import read_batches
-from curation.stage import GlobalStage
-
-SHARD_DECISION = DECISION.remove(DECISION.get_field_index("shard"))
-"""The decisions on one shard: its number changes with the shards before it, its rows do not."""
-
-FALSE = pa.scalar(False)  # noqa: FBT003 - Arrow's way to write it
 
 
 @dataclass(frozen=True)
@@ -95,15 +90,13 @@ class SegmentItem(Item):
     """What the first segment reads."""
     upstream: Path | None = None
     """The kept file of the segment before."""
-    decisions: tuple[Path | None, ...] = ()
-    """What each global stage that this segment applies says of the shard; None: nothing."""
+    decisions: tuple[Path, ...] = ()
+    """What each global stage that this segment applies says of the shard."""
 
     def work(self) -> Record:
         """Reads, scores, decides and splits the shard, batch by batch."""
         run = SegmentRun(self.segment.stages, score_all=self.score_all)
-        entry: _Reading | _Applying = (
-            _Reading(self.shard, self.batch_rows) if self.shard is not None else _Applying(self)
-        )
+        entry = self._entry()
         kept_path = self.directory / f"kept-{self.shard_name}.arrow"
         rejected_path = self.directory / f"rejected-{self.shard_name}.arrow"
         schema = self._schema(entry.schema)
@@ -123,6 +116,13 @@ class SegmentItem(Item):
             stages=[*entry.counts(), *run.counts.values()],
             sources=entry.sources(),
         )
+
+    def _entry(self) -> "_Reading | Applying":
+        if self.shard is not None:
+            return _Reading(self.shard, self.batch_rows)
+        assert self.upstream is not None
+        decided = list(zip(self.segment.decisions, self.decisions, strict=True))
+        return Applying(self.upstream, decided, self.batch_rows)
 
     def _schema(self, start: pa.Schema) -> pa.Schema:
         """The kept columns after this segment: what comes in, then scores in stage order."""
@@ -190,80 +190,3 @@ class _Reading:
     def sources(self) -> dict[str, SourceCount]:
         self.source.skipped = dict(self.skipped)
         return {self.shard.source.name: self.source}
-
-
-class _Applying:
-    """Entry of every later segment: rows of the shard before, with global decisions applied."""
-
-    def __init__(self, item: SegmentItem) -> None:
-        assert item.upstream is not None
-        self.stages = item.segment.decisions
-        self.batch_rows = item.batch_rows
-        self.table = read_shard(item.upstream)
-        self.schema = self.table.schema
-        self.answers = [spread_decisions(path, self.table.num_rows) for path in item.decisions]
-        self._counts = [StageCount(name=stage.name, kind=stage.kind) for stage in self.stages]
-
-    def __iter__(self) -> Iterator[tuple[pa.RecordBatch, Verdicts]]:
-        start = 0
-        for batch in self.table.to_batches(max_chunksize=self.batch_rows):
-            verdicts = Verdicts(batch.num_rows)
-            for stage, answer, count in zip(self.stages, self.answers, self._counts, strict=True):
-                part = answer.slice(start, batch.num_rows)
-                batch = self._apply(stage, part, batch, verdicts, count)  # noqa: PLW2901
-            start += batch.num_rows
-            yield batch, verdicts
-
-    def _apply(
-        self,
-        stage: GlobalStage,
-        answer: pa.RecordBatch,
-        batch: pa.RecordBatch,
-        verdicts: Verdicts,
-        count: StageCount,
-    ) -> pa.RecordBatch:
-        count.documents_in += int((~verdicts.rejected).sum())
-        rejected = answer.column("rejected").fill_null(FALSE)
-        rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
-        taken = answer.take(pa.array(rows)).to_pydict()
-        reasons = np.array(taken["reason"], dtype=object)
-        for reason in sorted(set(taken["reason"])):
-            of_reason = np.flatnonzero(reasons == reason)
-            found = Break(
-                stage.name,
-                reason,
-                rows[of_reason],
-                np.array([taken["similarity"][i] for i in of_reason], np.float64),
-                np.array([taken["bound"][i] for i in of_reason], np.float64),
-                [taken["other_id"][i] for i in of_reason],
-            )
-            newly = verdicts.add(found)
-            count.rejects[reason] = count.rejects.get(reason, 0) + newly
-        count.documents_out += int((~verdicts.rejected).sum())
-        for field in stage.writes():
-            values = answer.column(field.name.removeprefix(f"{stage.name}_")).cast(field.type)
-            batch = batch.append_column(field, values)
-        return batch
-
-    def counts(self) -> list[StageCount]:
-        return self._counts
-
-    def sources(self) -> dict[str, SourceCount]:
-        return {}
-
-
-def spread_decisions(path: Path | None, rows: int) -> pa.RecordBatch:
-    """Returns the decisions on one shard, one row per upstream row; null where there is none."""
-    table = SHARD_DECISION.empty_table() if path is None else read_shard(path)
-    table = table.combine_chunks()
-    places = np.full(rows, -1, dtype=np.int64)
-    places[table.column("row").to_numpy()] = np.arange(table.num_rows)
-    spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
-    nullable = pa.schema([field.with_nullable(True) for field in spread.schema])  # noqa: FBT003
-    return pa.RecordBatch.from_arrays(
-        [_one_chunk(column) for column in spread.columns], schema=nullable
-    )
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)

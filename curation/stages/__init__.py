@@ -5,6 +5,7 @@ from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.language import Language
+from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
 from curation.stages.split import Split
@@ -16,6 +17,7 @@ KINDS: dict[str, type[Stage]] = {
     "language": Language,
     "gopher_quality": GopherQuality,
     "unique_id": UniqueId,
+    "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,

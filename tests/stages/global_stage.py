@@ -77,7 +77,7 @@ def decide(
     for part, path in enumerate(groups):
         write_shard(path, stage.group(keys, Part(part, len(groups)), Scratch(room, **scratch)))
     answer = stage.decide(keys, FakeTexts(batches), Scratch(room, groups=tuple(groups), **scratch))
-    assert answer.schema == DECISION
+    assert pa.schema(list(answer.schema)[: len(DECISION)]) == DECISION
     assert not list(room.iterdir()), "the stage left files behind"
     rows = answer.to_pylist()
     for row in rows:
