@@ -121,6 +121,7 @@ def against(*datasets: Path) -> list[dict[str, Any]]:
     return [{**stage, "against": [str(path) for path in datasets]} for stage in DEDUP]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_dataset_against_another_keeps_what_one_run_over_both_keeps(
     tmp_path: Path, seed: int
@@ -163,6 +164,7 @@ def check_the_answers(directory: Path, manifest: Manifest) -> None:
         assert route.twin["dataset"] == "growing"
 
 
+@pytest.mark.slow
 def test_three_months_one_after_the_other(tmp_path: Path) -> None:
     texts = [*months(5), make_texts(20, 8) + months(5)[1][20:50]]
     for number, part in enumerate(texts):
