@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.jaccard import differing, map_words, needed_overlap, similarity_from
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, kernel, subroutine
 from curation.text.prefixes import (
     PrefixIndex,
     class_of,
@@ -128,7 +128,7 @@ def _meet_in_crowd(one: int, two: int, candidates: Candidates) -> bool:
     return False
 
 
-@kernel
+@subroutine
 def _meet_by_rare_members(
     document: int, met: int, candidates: Candidates, progress: _Progress, index: PrefixIndex
 ) -> int:
@@ -163,7 +163,7 @@ def _meet_by_rare_members(
     return met
 
 
-@kernel
+@subroutine
 def _meet(document: int, candidates: Candidates, progress: _Progress, index: PrefixIndex) -> int:
     """Notes the survivors in a document's buckets that may be alike; returns how many."""
     members, filled, seen = progress.members, progress.filled, progress.seen

@@ -91,7 +91,10 @@ def _output_steps(
     kept, rejected = files
     recipe, directory = plan.recipe, options.out / "work" / "output"
     seen = fingerprint_of(kept.digests, recipe.output.model_dump(mode="json"), recipe.seed)
-    layout = LayoutItem("layout", directory, "layout", seen, kept.paths, recipe.output, recipe.seed)
+    copies = tuple(stage.column("copies") for stage in recipe.stages if stage.kind == "mix")
+    layout = LayoutItem(
+        "layout", directory, "layout", seen, kept.paths, recipe.output, recipe.seed, copies
+    )
     [laid] = yield Step("layout", [layout])
     gather = [
         GatherItem(
@@ -168,8 +171,10 @@ def _manifest(plan: Plan, funnel: Funnel, shards: list[Record], audit: list[Reco
     }
     totals = Totals()
     for count in sources.values():
-        for name in Totals.model_fields:
+        for name in Totals.model_fields.keys() & SourceCount.model_fields.keys():
             setattr(totals, name, getattr(totals, name) + getattr(count, name))
+    entries = [_shard_entry(name, file) for r in shards for name, file in r.files.items()]
+    totals.rows_written = sum(entry.documents for entry in entries)
     return Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -183,7 +188,7 @@ def _manifest(plan: Plan, funnel: Funnel, shards: list[Record], audit: list[Reco
         stages=list(funnel.stages.values()),
         rules=_rules(plan),
         inputs=_inputs(plan),
-        shards=[_shard_entry(name, file) for r in shards for name, file in r.files.items()],
+        shards=entries,
         audit={f"audit/{Path(name).name}": file for r in audit for name, file in r.files.items()},
         warnings=funnel.removals.warnings,
         cpu_seconds=funnel.cpu_seconds,

@@ -59,6 +59,10 @@ LANGUAGE_LABEL = "language_label"
 """The score column that says a document's language; the stage `language` writes it."""
 
 
+COPY = pa.field("copy", pa.int32(), nullable=False)
+"""Column of the output where documents are written more than once: 0 for the first copy."""
+
+
 def make_doc_id(source: str, record_id: str) -> str:
     """Returns the 128-bit id of a document as 32 hex digits.
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-import flows.questions  # noqa: F401 - adds its commands
+import flows.quality
+import flows.questions  # noqa: F401 - they add their commands
 from curation.errors import CurationError
 from flows.command import AsJson, Dataset, UsageError, app, print_json
 

@@ -1,25 +1,39 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
 from curation.stage import Stage
+from curation.stages.combined_score import CombinedScore
+from curation.stages.decontaminate import Decontaminate
+from curation.stages.domain_cap import DomainCap
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
+from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
 from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
+from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
+from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
+from curation.stages.url_filter import UrlFilter
 
 KINDS: dict[str, type[Stage]] = {
+    "url_filter": UrlFilter,
     "extract": Extract,
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "quality_model": QualityModel,
+    "combined_score": CombinedScore,
+    "keep_top": KeepTop,
+    "decontaminate": Decontaminate,
     "unique_id": UniqueId,
     "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
+    "domain_cap": DomainCap,
     "split": Split,
+    "mix": Mix,
 }
 """What a recipe can name; a new stage is one line here."""

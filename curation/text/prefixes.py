@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.jaccard import needed_overlap
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, kernel, subroutine
 
 _MOST_SLOTS = 1 << 28
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -105,7 +105,7 @@ def _count_members(
                 counts[value & mask] += np.uint16(1)
 
 
-@kernel
+@subroutine
 def put_rarest_first(own: npt.NDArray[np.uint64], index: PrefixIndex) -> None:
     """Writes the members of a set into `index.keys`, as numbers that are smaller if rarer.
 
@@ -140,7 +140,7 @@ def slot_of(key: np.uint64, size_class: int, index: PrefixIndex) -> int:
     return int64((mixed >> np.uint64(32)) & np.uint64(len(index.heads) - 1))
 
 
-@kernel
+@subroutine
 def insert_set(
     document: int, own: npt.NDArray[np.uint64], threshold: float, index: PrefixIndex
 ) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, kernel, subroutine
 from curation.text.unicode import (
     CAPITAL_I_WITH_DOT,
     CAPITAL_SIGMA,
@@ -77,7 +77,7 @@ def _lower_in(text: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
     return (-lower if code_point == CAPITAL_I_WITH_DOT else lower), after
 
 
-@inlined
+@subroutine
 def lower_words(
     text: npt.NDArray[np.uint8],
     words: npt.NDArray[np.uint8],
