@@ -24,6 +24,7 @@ from curation.recipe import Output
 from curation.schema import COPY
 from curation.segment import ROW, VERDICT
 from curation.shards import FileRecord, read_shard, replacing, write_shard
+from curation.stage import Reference
 from curation.work import Item
 
 AUDIT_ROWS_PER_GROUP = 16_384
@@ -245,35 +246,54 @@ class ClustersItem(Item):
 
     audit: tuple[Path, ...]
     kinds: tuple[tuple[str, str], ...]
-    """Name of each deduplicating stage, and "exact" or "near"."""
+    """Name of each deduplicating stage, and what it calls a duplicate ("exact", "near")."""
     out: Path
+    references: tuple[Reference, ...] = ()
+    """Shards of finished datasets: a document of theirs may be what survived."""
 
     def work(self) -> Record:
-        """Writes `audit/clusters.parquet`: survivor, member, via, similarity, kind.
+        """Writes `audit/clusters.parquet`: survivor, member, via, similarity, kind, dataset.
 
         `via` is the document that the member was compared with, and `similarity` is to it. An
         exact twin may have become a near duplicate later: then `survivor` is what was kept of both.
+        `dataset` names the finished dataset in which the survivor is; null: it is in this one.
         """
-        names = ["other_id", "doc_id", "similarity", "stage"]
-        table = pa.concat_tables([pq.read_table(path, columns=names) for path in self.audit])
+        names = ["other_id", "doc_id", "similarity", "stage", "verdict"]
+        documents = pa.concat_tables([pq.read_table(path, columns=names) for path in self.audit])
         kinds = dict(self.kinds)
-        table = table.filter(pc.is_in(table.column("stage"), pa.array(list(kinds), pa.string())))
+        of_kind = pc.is_in(documents.column("stage"), pa.array(list(kinds), pa.string()))
+        table = documents.filter(of_kind)
         stages = table.column("stage").to_pylist()
         via, members = (table.column(name).to_pylist() for name in ("other_id", "doc_id"))
         replaced_by = dict(zip(members, via, strict=True))
+        survivors = [_last(replaced_by, other) for other in via]
+        elsewhere = self._datasets(survivors, documents)
         clusters = pa.table(
             {
-                "survivor": pa.array([_last(replaced_by, other) for other in via], pa.string()),
+                "survivor": pa.array(survivors, pa.string()),
                 "member": table.column("doc_id"),
                 "via": table.column("other_id"),
                 "similarity": table.column("similarity"),
                 "kind": pa.array([kinds[stage] for stage in stages], pa.string()),
+                "dataset": pa.array([elsewhere.get(name) for name in survivors], pa.string()),
             }
         ).sort_by([("survivor", "ascending"), ("member", "ascending")])
         path = self.out / "audit" / "clusters.parquet"
         return Record(
             key=self.key, files={_relative(path, self.directory): _write_parquet(path, clusters)}
         )
+
+    def _datasets(self, survivors: list[str], documents: pa.Table) -> dict[str, str]:
+        """Returns in which finished dataset each survivor is that was not kept in this one."""
+        kept = documents.filter(pc.equal(documents.column("verdict"), "kept")).column("doc_id")
+        names = pa.array(survivors, pa.string()).unique()
+        missing = names.filter(pc.invert(pc.is_in(names, kept.combine_chunks())))
+        found: dict[str, str] = {}
+        for reference in self.references:
+            theirs = read_shard(reference.path, ["doc_id"]).column(0)
+            for name in missing.filter(pc.is_in(missing, theirs.combine_chunks())).to_pylist():
+                found.setdefault(name, reference.dataset)
+        return found
 
 
 def _last(replaced_by: dict[str, str], doc_id: str) -> str:

@@ -51,6 +51,9 @@ DECISION = pa.schema(
 """What a global stage answers: one row for each document that it rejects, puts in a cluster or
 changes. A stage that changes documents answers with further columns of its own."""
 
+SHARD_DECISION = DECISION.remove(DECISION.get_field_index("shard"))
+"""The decisions on one shard: its number changes with the shards before it, its rows do not."""
+
 
 LANGUAGE_LABEL = "language_label"
 """The score column that says a document's language; the stage `language` writes it."""

@@ -16,9 +16,9 @@ from typing import Any
 from curation.errors import CurationError
 from curation.local import run_plan
 from curation.manifest import Manifest
+from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
-from curation.runner import RunOptions
 from curation.stages import KINDS
 
 WORDS = (

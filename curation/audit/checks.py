@@ -46,7 +46,7 @@ def verify(directory: Path) -> list[str]:
 def _check_survivors(connection: duckdb.DuckDBPyConnection) -> list[str]:
     orphans = rows(
         connection,
-        "SELECT member, survivor FROM clusters WHERE survivor NOT IN "
+        "SELECT member, survivor FROM clusters WHERE dataset IS NULL AND survivor NOT IN "
         "(SELECT doc_id FROM documents WHERE verdict = 'kept' "
         "OR stage NOT IN (SELECT stage FROM documents WHERE other_id IS NOT NULL)) LIMIT 3",
     )
