@@ -7,6 +7,7 @@ from curation.stages.gopher_quality import GopherQuality
 from curation.stages.language import Language
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
+from curation.stages.personal_data import PersonalData
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
 
@@ -15,6 +16,7 @@ KINDS: dict[str, type[Stage]] = {
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "personal_data": PersonalData,
     "unique_id": UniqueId,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
