@@ -95,25 +95,28 @@ def find(offsets: Ints, data: Bytes, search: Search) -> Hits:
         search: From `make_search`.
     """
     bounds, found = places(offsets, data, assignments="assignment" in search.formats)
-    hits: list[tuple[int, int, int, int, int, int]] = []
+    hits = []
     for row in np.flatnonzero(np.diff(bounds)).tolist():
         start, text = int(offsets[row]), data[offsets[row] : offsets[row + 1]]
         tried = (found[bounds[row] : bounds[row + 1]] - start).tolist()
-        of_row = _hits_at(bytearray(text), tried, search)
-        if of_row:
-            chars = np.cumsum((text & 0xC0) != 0x80)
-            hits += [
-                (
-                    row,
-                    start + begin,
-                    start + end,
-                    NUMBER[name],
-                    int(chars[begin]) - 1,
-                    int(chars[end - 1]),
-                )
-                for name, begin, end in of_row
-            ]
+        of_row = _hits_of(bytearray(text), tried, search)
+        chars = np.cumsum((text & 0xC0) != 0x80) if of_row else text
+        hits += [
+            (row, start + begin, start + end, NUMBER[name], chars[begin] - 1, chars[end - 1])
+            for name, begin, end in of_row
+        ]
     return Hits(*np.array(hits, np.int64).reshape(-1, 6).T)
+
+
+def _hits_of(data: bytearray, tried: Sequence[int], search: Search) -> list[Hit]:
+    """Tries places until there are no more: a find brings a word nearer to the next number."""
+    hits = fresh = _hits_at(data, tried, search)
+    while fresh:
+        offsets = np.array([0, len(data)])
+        again = places(offsets, np.frombuffer(bytes(data), np.uint8), assignments=False)[1]
+        fresh = _hits_at(data, again.tolist(), search)
+        hits = hits + fresh
+    return sorted(hits, key=lambda hit: hit[1])
 
 
 def find_everywhere(text: bytes, search: Search) -> list[Hit]:
@@ -122,7 +125,12 @@ def find_everywhere(text: bytes, search: Search) -> list[Hit]:
     Returns:
         Format, place of the first byte and place after the last one of each hit, in order.
     """
-    return _hits_at(bytearray(text), range(len(text)), search)
+    data = bytearray(text)
+    hits = fresh = _hits_at(data, range(len(text)), search)
+    while fresh:
+        fresh = _hits_at(data, range(len(text)), search)
+        hits = hits + fresh
+    return sorted(hits, key=lambda hit: hit[1])
 
 
 def _hits_at(data: bytearray, tried: Sequence[int], search: Search) -> list[Hit]:
@@ -135,7 +143,7 @@ def _hits_at(data: bytearray, tried: Sequence[int], search: Search) -> list[Hit]
             hits.append((name, first, last))
             data[first:last] = bytes([BARRIER]) * (last - first)
             k = bisect_left(tried, first - BACK, 0, k)
-    return sorted(hits, key=lambda hit: hit[1])
+    return hits
 
 
 def _hit_at(data: bytearray, at: int, search: Search) -> Hit:
@@ -150,7 +158,10 @@ def _hit_at(data: bytearray, at: int, search: Search) -> Hit:
         if kind & search.addresses:
             return "ipv6", at, last
     if byte in b":=" and "assignment" in search.formats:
-        return _named("assignment", *assignment(data, at))
+        first, last = assignment(data, at)
+        # A known key after `=` has its own place.
+        known = last >= 0 and (key(data, first)[0] in search.formats or jwt(data, first) >= 0)
+        return _NOTHING if known else _named("assignment", first, last)
     if byte in b"+(" or (byte in _WORD_BYTES and (at == 0 or data[at - 1] not in _WORD_BYTES)):
         return _word_at(data, at, search)
     return _NOTHING

@@ -63,7 +63,7 @@ def _is_kept(domain: bytes, kept: Set[bytes]) -> bool:
     return any(b".".join(labels[k:]) in kept for k in range(len(labels)))
 
 
-_IPV4 = number(rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?![0-9]))){4}+")
+_IPV4 = number(rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?![0-9]))){4}+(?!\.[A-Z])")
 _IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[0-9A-Fa-f:]{2,39}+")
 
 # IANA's special-purpose registries (RFC 6890 and later), as ipaddress of some Python may not have them.

@@ -11,14 +11,14 @@ and other scripts' digits are not looked for.
 import re
 
 BARRIER = 0x3E
-"""`>` stands where something was found; nothing that is found reaches across it."""
+"""`>` stands where something was found; no find reaches across it."""
 
 WORD_BEGINS = rb"(?<![0-9A-Za-z_])"
 WORD_ENDS = rb"(?![0-9A-Za-z_])"
 
-NUMBER_BEGINS = rb"(?<![0-9A-Za-z_+@$%*\\])(?<![0-9A-Za-z_][-/])(?<![0-9][.:])"
+NUMBER_BEGINS = rb"(?<![0-9A-Za-z_+$%*\\])(?<![0-9A-Za-z_][-/])(?<![0-9][.:])"
 r"""A number is not the rest of a longer one, of a name or of an amount: it does not come after a word
-byte, `+ @ $ % *` or a backslash; after `-` or `/` only where no word byte stands before that; after
+byte, `+ $ % *` or a backslash; after `-` or `/` only where no word byte stands before that; after
 `.` or `:` only where no digit does."""
 
 NUMBER_ENDS = rb"(?![0-9A-Za-z_@%])(?!-[0-9A-Za-z_])(?!\.[0-9a-z])(?!/[0-9])"

@@ -40,15 +40,15 @@ def luhn(digits: Digits) -> bool:
 
 
 def is_card(digits: Digits) -> bool:
-    """Says whether 13 to 19 digits are an issuer's range with its length, and Luhn's digit is right.
+    """Says whether 14 to 19 digits are an issuer's range with its length, and Luhn's digit is right.
 
-    Visa 4 (13, 16, 19), Mastercard 51-55 and 2221-2720 (16), American Express 34 37 (15), Diners
+    Visa 4 (16, 19; 13 digits are EANs today), Mastercard 51-55 and 2221-2720 (16), American Express 34 37 (15), Diners
     300-305 309 36 38 39 (14), Discover 6011 644-649 65 (16, 19), JCB 3528-3589 (16), UnionPay 62
     (16 to 19), Maestro 50 56-58 63 67 (16 to 19).
     """
     count, two, three, four = len(digits), *(value(digits[:n]) for n in (2, 3, 4))
     issued = (
-        (digits[0] == 4 and count in (13, 16, 19))
+        (digits[0] == 4 and count in (16, 19))
         or ((51 <= two <= 55 or 2221 <= four <= 2720) and count == 16)
         or (two in (34, 37) and count == 15)
         or ((two in (36, 38, 39) or 300 <= three <= 305 or three == 309) and count == 14)

@@ -1,7 +1,8 @@
 """API keys, tokens and private keys: strings that open something.
 
 Keys of known makers start with a prefix of their own. What follows has to be long enough, to look
-random (eight different characters, letters and digits), and not to say EXAMPLE.
+random (eight different characters, of two of the classes small letters, capitals and digits), and
+not to say EXAMPLE.
 """
 
 import math
@@ -54,9 +55,15 @@ KEYS = (
 )
 
 
+_BY_FIRST = {
+    first: tuple(key for key in KEYS if key.prefix[0] == first)
+    for first in {key.prefix[0] for key in KEYS}
+}
+
+
 def key(data: bytearray, at: int) -> tuple[str, int]:
     """Returns the format of a key with a known prefix at `at`, and where it ends; "" for none."""
-    for prefix, format_, body in KEYS:
+    for prefix, format_, body in _BY_FIRST.get(data[at], ()):
         if data.startswith(prefix, at):
             found = body.match(data, at + len(prefix))
             if found and looks_random(found[1]):
@@ -65,9 +72,9 @@ def key(data: bytearray, at: int) -> tuple[str, int]:
 
 
 def looks_random(text: bytes) -> bool:
-    """Says whether there are eight different characters, letters and digits, and no EXAMPLE."""
-    letters, digits = re.search(rb"[A-Za-z]", text), re.search(rb"[0-9]", text)
-    return bool(letters and digits) and len(set(text)) >= 8 and b"example" not in text.lower()
+    """Says whether there are eight different characters, of two classes, and no EXAMPLE."""
+    classes = sum(bool(re.search(members, text)) for members in (rb"[a-z]", rb"[A-Z]", rb"[0-9]"))
+    return classes >= 2 and len(set(text)) >= 8 and b"example" not in text.lower()
 
 
 _JWT = re.compile(rb"(?<![.-])eyJ[\w-]{7,8192}+\.eyJ[\w-]{7,65536}+\.[\w-]{10,8192}+")
@@ -118,6 +125,7 @@ _SECRET = re.compile(
     rb"|private[_-]?key|auth[_-]?key|credentials?)[\"' ]{0,3}[:=]{1,2}>?[\"'` ]{0,3}"
     rb"(?P<value>[\w!#$%&*+./=?@^~-]{10,128}+)"
 )
+_CODE = re.compile(rb"[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++")  # as in user.password = hasher.encode
 _BEFORE = 24
 
 
@@ -133,6 +141,7 @@ def assignment(data: bytearray, at: int) -> tuple[int, int]:
             if found.end() < len(data) and found.end() - found.start("value") == 128:
                 return -1, -1
             good = len(text) >= 10 and looks_random(text) and entropy(text) >= 3
+            good = good and bool(re.search(rb"[0-9]", text)) and not _CODE.fullmatch(text)
             begin = found.start("value")
             return (begin, begin + len(text)) if good else (-1, -1)
     return -1, -1

@@ -38,7 +38,7 @@ class Shape(NamedTuple):
 _ROW_BEGINS, _ROW_ENDS = rb"(?<![^0-9][0-9]{4}[ -])", rb"(?![ -][0-9]{4}(?![0-9]))"
 
 SHAPES = (
-    Shape("card", number(rb"[0-9]{13,19}+"), checks.is_card, 0),
+    Shape("card", number(rb"[0-9]{14,19}+"), checks.is_card, 0),
     Shape(
         "card",
         number(

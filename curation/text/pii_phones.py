@@ -84,13 +84,15 @@ def international(data: bytearray, at: int) -> tuple[int, int]:
         return -1, -1
     digits: list[int] = []
     found = -1
+    named = (context(data, at) >> NEAR & PHONE) > 0  # then plans of other times pass, too
     for group in _groups(data, at + 1):
         if found >= 0 and data[group.begin - 1] == 0x28:
             break
         trunk = group.digits == [0] and digits and data[group.begin - 1] == 0x28
         if not (trunk and data[group.end : group.end + 1] == b")"):
             digits += group.digits
-        if is_international(digits) and ENDS.match(data, group.end):
+        good = is_international(digits) or (named and 8 <= len(digits) <= 15)
+        if good and ENDS.match(data, group.end):
             found = group.end
         if len(digits) > 15:
             break
@@ -101,7 +103,11 @@ def international(data: bytearray, at: int) -> tuple[int, int]:
 
 _NORTH_AMERICAN = number(rb"(?:1[-.])?([0-9]{3})([-.])([0-9]{3})\2([0-9]{4})")
 _FORMS = (
-    number(rb"0[0-9](_|~|\.)[0-9]{2}(?:\1[0-9]{2}){3}"),
+    # Five pairs, but not those of a dump in hexadecimal.
+    number(
+        rb"(?<![^0-9A-Za-z][0-9A-Fa-f]{2}[ .-])0[0-9](_|~|\.)[0-9]{2}(?:\1[0-9]{2}){3}"
+        rb"(?!\1[0-9A-Fa-f]{2}(?![0-9A-Za-z]))"
+    ),
     number(rb"0[0-9]{1,2}(~)[0-9]{4}\1[0-9]{4}"),
 )
 _PAREN = re.compile(
@@ -156,10 +162,11 @@ def national(data: bytearray, at: int) -> int:
 
 
 _NO_PHONES = re.compile(
-    rb"(?:19|20)[0-9]{2}S[0-9]{2}S[0-9]{2}(?![0-9])"  # year, month, day
+    rb"97[89]S[0-9]"  # ISBN
+    rb"|(?:19|20)[0-9]{2}S[0-9]{2}S[0-9]{2}(?![0-9])"  # year, month, day
     rb"|[0-9]{2}S[0-9]{2}S(?:19|20)[0-9]{2}(?![0-9])"
     rb"|(?:19|20)[0-9]{2}S(?:19|20)[0-9]{2}(?![0-9])"  # two years
-    rb"|[0-9]{1,2}[. ][0-9]{3}[. ][0-9]{3}(?![0-9])"  # an amount
+    rb"|[0-9]{1,2}[. ][0-9]{3}[. ][0-9]{3}(?![0-9]|S[0-9])"  # an amount
     rb"|[0-9]{1,7}\.[0-9]{1,7}(?![0-9./-])".replace(b"S", _PART)  # a decimal
 )
 

@@ -82,7 +82,8 @@ def places(offsets: Ints, data: Bytes, *, assignments: bool) -> tuple[Ints, Ints
     first = offsets[0]
     marks = np.zeros(offsets[-1] - first + 1, np.uint8)
     _mark(offsets - first, data[first : offsets[-1]], marks, int(assignments))
-    found = np.flatnonzero(marks & _PLACE) + first
+    marks &= _PLACE
+    found = np.flatnonzero(marks.view(np.bool_)) + first
     return np.searchsorted(found, offsets), found
 
 
@@ -121,6 +122,7 @@ def _mark_places(data: Bytes, start: int, end: int, marks: Bytes, assignments: i
     at, said = start, start - WINDOW
     while at < end:
         if not _is(data[at], _WORD):
+            said += data[at] == 0x3E  # what was found counts as no bytes
             said = at + WINDOW if marks[at] & _WORD_MARK else said
             marks[at] |= _PLACE * _is_sign(data, start, end, at, assignments)
             at += 1
@@ -246,14 +248,19 @@ def _separator(data: Bytes, at: int, end: int) -> tuple[int, int]:
 def _mark_number(data: Bytes, start: int, end: int, at: int, marks: Bytes, said: int) -> None:
     """Marks the number at `at`, and a `+` or `(` before it, if some format has groups like these."""
     before = int64(data[at - 1]) if at > start else 0
+    stop = at
+    while stop < end and _is(data[stop], _DIGIT):
+        stop += 1
+    alone = stop >= end or not _may_follow(int64(data[stop]))
+    if alone and stop - at < _LEAST_DIGITS and before != 0x2B:
+        return
     sizes, signs = np.zeros(_GROUPS, np.int64), np.zeros(_GROUPS, np.int64)
-    p, n, stop = at, 0, at
+    p, n = at, 0
     while n < _GROUPS and p < end and _is(data[p], _DIGIT):
         first = p
         while p < end and _is(data[p], _DIGIT):
             p += 1
         sizes[n] = p - first
-        stop = p if n == 0 else stop
         signs[n], p = _separator(data, p, end)
         n += 1
     named = said and sizes.sum() >= _LEAST_DIGITS
@@ -266,24 +273,30 @@ def _mark_number(data: Bytes, start: int, end: int, at: int, marks: Bytes, said:
         marks[at] |= _PLACE
 
 
+@inlined
+def _may_follow(byte: int) -> bool:
+    """Says whether a byte after digits can part them from others, or is in an IPv6 address."""
+    return byte in (0x20, 0x2D, 0x2E, 0x2F, 0x28, 0x29, 0x3A, 0xC2, 0xE2) or (byte | 0x20) in (
+        0x61, 0x62, 0x63, 0x64, 0x65, 0x66,
+    )  # fmt: skip
+
+
 @kernel
 def _has_form(data: Bytes, end: int, at: int, stop: int, sizes: Ints, signs: Ints) -> bool:
     """Says whether groups of digits, the first from `at` to `stop`, look like a number with a form.
 
     Those of cards, ids, IP addresses, and telephone numbers that need no word before them.
     """
-    a, b, c, d, e = sizes
+    a, b, c, d = sizes[0], sizes[1], sizes[2], sizes[3]
     first = int64(data[at])
     dots = signs[0] == 0x2E and signs[1] == 0x2E
-    if a >= 13:
-        return a <= 19
     if a == 4:
         return c >= 4 and ((b == 4 and d == 4) or (b == 6 and c <= 5)) and 0x32 <= first <= 0x36
     if a == 8:  # a Spanish number, whose letter follows
         after = stop + (stop < end and data[stop] == 0x2D)
         return after < end and _is(data[after], _UPPER)
-    if dots and d > 0 and max(a, b, c) <= 3:
-        return True  # an IP address, or a Brazilian number
+    if (dots and d > 0 and max(a, b, c) <= 3) or 13 <= a <= 19:
+        return True  # an IP address, or a Brazilian number; a card
     if a == 3 and c == 4 and b in (2, 3):
         return signs[0] != 0x20 or b == 2
     return _has_short_form(first, sizes)
