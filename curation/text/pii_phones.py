@@ -163,6 +163,7 @@ def national(data: bytearray, at: int) -> int:
 
 _NO_PHONES = re.compile(
     rb"97[89]S[0-9]"  # ISBN
+    rb"|[0-2]?[0-9]\.[0-5][0-9]S{1,3}+[0-2]?[0-9]\.[0-5][0-9](?![0-9])"  # opening hours
     rb"|(?:19|20)[0-9]{2}S[0-9]{2}S[0-9]{2}(?![0-9])"  # year, month, day
     rb"|[0-9]{2}S[0-9]{2}S(?:19|20)[0-9]{2}(?![0-9])"
     rb"|(?:19|20)[0-9]{2}S(?:19|20)[0-9]{2}(?![0-9])"  # two years
@@ -181,7 +182,7 @@ def _after_word(data: bytearray, at: int, *, near: bool) -> int:
         if found >= 0 and data[group.begin - 1] == 0x28:
             break
         digits += group.digits
-        free = near and 7 <= len(digits) <= 13
+        free = near and 7 <= len(digits) <= 16
         if (free or _is_national(digits)) and ENDS.match(data, group.end):
             found = group.end
     return found

@@ -174,7 +174,24 @@ def _is_sign(data: Bytes, start: int, end: int, at: int, assignments: int) -> bo
         return at + 7 < end and data[at + 1] == 0x2D and data[at + 5] == 0x42
     if byte == 0x3A and at + 2 < end and data[at + 1] == 0x3A and _is(data[at + 2], _HEX):
         return at == start or not _is(data[at - 1], _WORD)
-    return assignments != 0 and byte in (0x3A, 0x3D)
+    return assignments != 0 and byte in (0x3A, 0x3D) and _is_assigned(data, start, end, at)
+
+
+@kernel
+def _is_assigned(data: Bytes, start: int, end: int, at: int) -> bool:
+    """Says whether a name like password can end before `at`, and ten characters stand after it."""
+    p = at
+    while p > start and at - p < 3 and int64(data[p - 1]) in (0x20, 0x22, 0x27):
+        p -= 1
+    if p == start or int64(data[p - 1]) | 0x20 not in (0x64, 0x65, 0x6C, 0x6E, 0x73, 0x74, 0x79):
+        return False
+    p = at + 1
+    while p < end and p - at < 6 and int64(data[p]) in (0x20, 0x22, 0x27, 0x3A, 0x3D, 0x3E, 0x60):
+        p += 1
+    first = p
+    while p < end and p - first < 10 and 0x21 <= data[p] <= 0x7E:
+        p += 1
+    return p - first == 10
 
 
 @kernel
