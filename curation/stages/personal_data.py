@@ -30,9 +30,10 @@ RESERVED_DOMAINS = (
 """Names that RFC 2606, 6761 and 8375 reserve, and others that stay within a house."""
 
 NO_DOMAINS = (
-    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp", "pdf", "css", "js", "mjs", "ts",
-    "json", "xml", "html", "htm", "php", "jsp", "service", "socket", "target", "timer", "mount", "slice",
-    "path", "swap", "device", "scope", "conf", "txt", "log", "tar", "gz", "exe", "dll", "jar", "class",
+    "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp", "pdf", "css", "js", "mjs",
+    "ts", "json", "xml", "html", "htm", "php", "jsp", "service", "socket", "target", "timer",
+    "mount", "slice", "path", "swap", "device", "scope", "conf", "txt", "log", "tar", "gz", "exe",
+    "dll", "jar", "class",
 )  # fmt: skip
 """Endings of file names and units, as in `logo@2x.png` and `getty@tty1.service`."""
 
@@ -77,7 +78,7 @@ class PersonalData(BatchStage):
     """Keys and tokens of known services."""
     private_key: Action = "redact"
     """Blocks of private keys."""
-    secret: Action = "off"
+    secret: Action = "off"  # noqa: S105
     """Random-looking values after names such as password; also finds some that are none."""
     wallet_key: Action = "off"
     """Private keys of cryptographic wallets."""
@@ -90,7 +91,7 @@ class PersonalData(BatchStage):
         "documentation",
         "version",
     )
-    """IP addresses that are left alone: those that are not public, and those that look like versions."""
+    """IP addresses that are left alone: not public ones, and those that look like versions."""
     keep_domains: tuple[str, ...] = RESERVED_DOMAINS
     """E-mail addresses in these domains and their sub-domains are left alone."""
     placeholder: str = "<{KIND}>"
@@ -108,8 +109,12 @@ class PersonalData(BatchStage):
         for name in self.skip_formats:
             if name not in known:
                 raise ValueError(unknown_name("format in skip_formats", name, known))
+        return self
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
         for name, most in self.max_hits.items():
-            if self._action(name) != "reject":
+            if name in KINDS and self._action(name) != "reject":
                 raise ValueError(
                     f"max_hits has a bound for '{name}', whose action is '{self._action(name)}'; "
                     f'a bound needs {name} = "reject"'

@@ -26,7 +26,7 @@ from curation.text.pii_addresses import (
 )
 from curation.text.pii_bytes import BARRIER
 from curation.text.pii_codes import codice_fiscale, iban, nie, nino
-from curation.text.pii_formats import FORMATS, NUMBER
+from curation.text.pii_formats import NUMBER
 from curation.text.pii_keys import assignment, hex_key, jwt, key, pem
 from curation.text.pii_numbers import Search, number_at
 from curation.text.pii_scan import places
@@ -159,8 +159,8 @@ def _hit_at(data: bytearray, at: int, search: Search) -> Hit:
             return "ipv6", at, last
     if byte in b":=" and "assignment" in search.formats:
         first, last = assignment(data, at)
-        # A known key after `=` has its own place.
-        known = last >= 0 and (key(data, first)[0] in search.formats or jwt(data, first) >= 0)
+        # A known key after `=` has a place of its own.
+        known = last >= 0 and _key_at(data, first, search)[0]
         return _NOTHING if known else _named("assignment", first, last)
     if byte in b"+(" or (byte in _WORD_BYTES and (at == 0 or data[at - 1] not in _WORD_BYTES)):
         return _word_at(data, at, search)
@@ -176,27 +176,32 @@ _HEX_BYTES = frozenset(b"0123456789ABCDEFabcdef")
 _CODES = (("iban", iban), ("uk_nino", nino), ("es_nie", nie), ("it_codice_fiscale", codice_fiscale))
 
 
+def _key_at(data: bytearray, at: int, search: Search) -> tuple[str, int]:
+    name, last = key(data, at)
+    if name in search.formats:
+        return name, last
+    if data[at] == 0x65 and "jwt" in search.formats and (last := jwt(data, at)) >= 0:
+        return "jwt", last
+    if "hex_key" in search.formats and (last := hex_key(data, at)) >= 0:
+        return "hex_key", last
+    return "", -1
+
+
 def _word_at(data: bytearray, at: int, search: Search) -> Hit:
     """Returns what begins with a word, `+` or `(`."""
     byte = data[at]
-    name, last = key(data, at)
-    if name in search.formats:
+    name, last = _key_at(data, at, search)
+    if name:
         return name, at, last
-    if byte == 0x65 and "jwt" in search.formats and (last := jwt(data, at)) >= 0:
-        return "jwt", at, last
-    if byte in _HEX_BYTES:
-        if "hex_key" in search.formats and (last := hex_key(data, at)) >= 0:
-            return "hex_key", at, last
-        if "ipv6" in search.formats:
-            last, kind = ipv6(data, at)
-            if kind & search.addresses:
-                return "ipv6", at, last
+    if byte in _HEX_BYTES and b":" in data[at : at + 5] and "ipv6" in search.formats:
+        last, kind = ipv6(data, at)
+        if kind & search.addresses:
+            return "ipv6", at, last
     if byte in b"+(0123456789":
         return number_at(data, at, search)
-    if 0x41 <= byte <= 0x5A:
-        for name, code in _CODES:
-            if name in search.formats and (last := code(data, at)) >= 0:
-                return name, at, last
+    for name, code in _CODES if 0x41 <= byte <= 0x5A else ():
+        if name in search.formats and (last := code(data, at)) >= 0:
+            return name, at, last
     return _NOTHING
 
 
@@ -215,7 +220,7 @@ def replace(
     lengths = np.diff(offsets)
     np.add.at(lengths, hits.rows, sizes[hits.formats] - (hits.ends - hits.begins))
     new = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
-    view = memoryview(np.ascontiguousarray(data))
+    view = data.data
     parts: list[memoryview | bytes] = []
     at = int(offsets[0])
     for begin, end, number in zip(*(column.tolist() for column in hits[1:4]), strict=True):

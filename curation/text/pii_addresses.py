@@ -63,19 +63,26 @@ def _is_kept(domain: bytes, kept: Set[bytes]) -> bool:
     return any(b".".join(labels[k:]) in kept for k in range(len(labels)))
 
 
-_IPV4 = number(rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?![0-9]))){4}+(?!\.[A-Z])")
+_IPV4 = number(
+    rb"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?=[0-9])|(?![0-9]))){4}+(?!\.[A-Z])"
+)
 _IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[0-9A-Fa-f:]{2,39}+")
 
-# IANA's special-purpose registries (RFC 6890 and later), as ipaddress of some Python may not have them.
+# IANA's special-purpose registries (RFC 6890 and later); what ipaddress knows changes with Python.
 _DOCUMENTATION = tuple(
     ip_network(network)
-    for network in "192.0.2.0/24 198.51.100.0/24 203.0.113.0/24 2001:db8::/32 3fff::/20".split()
-)
+    for network in (
+        "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20",
+    )
+)  # fmt: skip
 _PRIVATE = tuple(
     ip_network(network)
-    for network in """0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12
-        192.0.0.0/24 192.88.99.0/24 192.168.0.0/16 198.18.0.0/15 224.0.0.0/3""".split()
-)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+        "224.0.0.0/3",
+    )
+)  # fmt: skip
 _GLOBAL_V6 = ip_network("2000::/3")
 
 

@@ -17,9 +17,9 @@ WORD_BEGINS = rb"(?<![0-9A-Za-z_])"
 WORD_ENDS = rb"(?![0-9A-Za-z_])"
 
 NUMBER_BEGINS = rb"(?<![0-9A-Za-z_+$%*\\])(?<![0-9A-Za-z_][-/])(?<![0-9][.:])"
-r"""A number is not the rest of a longer one, of a name or of an amount: it does not come after a word
-byte, `+ $ % *` or a backslash; after `-` or `/` only where no word byte stands before that; after
-`.` or `:` only where no digit does."""
+r"""A number is not the rest of a longer one, of a name or of an amount: it does not come after a
+word byte, `+ $ % *` or a backslash; after `-` or `/` only where no word byte stands before
+that; after `.` or `:` only where no digit does."""
 
 NUMBER_ENDS = rb"(?![0-9A-Za-z_@%])(?!-[0-9A-Za-z_])(?!\.[0-9a-z])(?!/[0-9])"
 """Nor the start of one: no word byte, `@` or `%` follows; no `-` with a word byte, `.` with a digit

@@ -1,4 +1,4 @@
-"""Check digits and ranges of numbers; each takes the digits' values, 0 to 9, most significant first."""
+"""Check digits and ranges of numbers; each takes the values of the digits, 0 to 9, in order."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -40,11 +40,11 @@ def luhn(digits: Digits) -> bool:
 
 
 def is_card(digits: Digits) -> bool:
-    """Says whether 14 to 19 digits are an issuer's range with its length, and Luhn's digit is right.
+    """Says whether 14 to 19 digits are in an issuer's range, as long as its numbers, and right.
 
-    Visa 4 (16, 19; 13 digits are EANs today), Mastercard 51-55 and 2221-2720 (16), American Express 34 37 (15), Diners
-    300-305 309 36 38 39 (14), Discover 6011 644-649 65 (16, 19), JCB 3528-3589 (16), UnionPay 62
-    (16 to 19), Maestro 50 56-58 63 67 (16 to 19).
+    Visa 4 (16, 19; 13 digits are EANs today), Mastercard 51-55 and 2221-2720 (16), American Express
+    34 37 (15), Diners 300-305 309 36 38 39 (14), Discover 6011 644-649 65 (16, 19), JCB 3528-3589
+    (16), UnionPay 62 (16 to 19), Maestro 50 56-58 63 67 (16 to 19).
     """
     count, two, three, four = len(digits), *(value(digits[:n]) for n in (2, 3, 4))
     issued = (
@@ -60,7 +60,7 @@ def is_card(digits: Digits) -> bool:
 
 
 def is_ssn(digits: Digits) -> bool:
-    """Says whether nine digits are of the ranges given out, and none of three printed as examples."""
+    """Says whether nine digits are of the ranges given out, and not printed as an example."""
     area = value(digits[:3])
     given_out = area not in (0, 666) and area < 900 and value(digits[3:5]) and value(digits[5:])
     return bool(given_out) and value(digits) not in _PRINTED_AS_EXAMPLES

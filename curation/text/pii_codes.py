@@ -10,9 +10,10 @@ from curation.text.pii_bytes import BLANK, NUMBER_ENDS, WORD_ENDS
 from curation.text.pii_checks import dni_letter, is_iban
 from curation.text.pii_context import ES_DNI, NINO, context
 
-_LENGTHS = """15 NO|16 BE|18 DK FI FK FO GL NL SD|19 MK SI|20 AT BA EE KZ LT LU MN XK|21 CH CR HR LI LV
-22 BG BH DE GB GE IE ME RS VA|23 AE GI IL IQ OM SO TL|24 AD CZ ES MD PK RO SA SE SK TN VG|25 LY PT ST
-26 IS TR|27 BI DJ FR GR IT MC MR SM|28 AL AZ BY CY DO GT HN HU LB NI PL SV|29 BR EG PS QA UA
+_LENGTHS = """15 NO|16 BE|18 DK FI FK FO GL NL SD|19 MK SI|20 AT BA EE KZ LT LU MN XK
+21 CH CR HR LI LV|22 BG BH DE GB GE IE ME RS VA|23 AE GI IL IQ OM SO TL
+24 AD CZ ES MD PK RO SA SE SK TN VG|25 LY PT ST|26 IS TR|27 BI DJ FR GR IT MC MR SM
+28 AL AZ BY CY DO GT HN HU LB NI PL SV|29 BR EG PS QA UA
 30 JO KW MU YE|31 MT SC|32 LC|33 RU"""
 
 IBAN_LENGTHS = {
@@ -27,7 +28,7 @@ _END = re.compile(WORD_ENDS)
 
 
 def iban(data: bytearray, at: int) -> int:
-    """Finds an IBAN, in one piece or in groups of four with the same blank or hyphen between them."""
+    """Finds an IBAN, in one piece or in groups of four parted by the same blank or hyphen."""
     length = IBAN_LENGTHS.get(bytes(data[at : at + 2]), 0)
     code = bytearray()
     gap, place = b"", at
@@ -118,7 +119,7 @@ def nie(data: bytearray, at: int) -> int:
 
 
 def dni(data: bytearray, at: int) -> int:
-    """Finds a Spanish DNI: eight digits and the letter, with a hyphen or after words that say so."""
+    """Finds a Spanish DNI: eight digits and a letter, with a hyphen or after words that say so."""
     found = _DNI.match(data, at)
     if found and dni_letter(int(found[1])) == found[3][0]:
         return found.end() if found[2] or context(data, at) & ES_DNI else -1

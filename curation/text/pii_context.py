@@ -2,7 +2,7 @@
 
 Looked for in the 48 bytes before a candidate, in its line and the one before (a label often stands
 on a line of its own). A word counts as *near* when at most 20 bytes lie between it and the number
-(and no digit, for words like "version"). Up to eight finds, or placeholders, in between that are at
+(and no digit, for words like "version"). Up to four finds, or placeholders, in between that are at
 most eight bytes apart count as no bytes: so in "Tel. A, B or C" all three have the word, before and
 after replacing. Farther than that nothing counts that stands before a find.
 """
@@ -18,16 +18,16 @@ NEAR = 16
 """Bits are shifted left by this where the word is near."""
 
 WINDOW, NEAR_BYTES = 48, 20
-_CROSSED, _CROSS_BYTES = 8, 8
+_CROSSED, _CROSS_BYTES = 4, 8
 
 _WORDS = {
-    PHONE: """phone telephone telefon telefono telefone téléphone teléfono telefoon telephon teléfonos
-        tel tel télé tél tlf tlfn tfno telf tfn fon fone phones telephones mobile mobil mobiel móvil
-        cell cellphone cellular celular portable handy fax telefax fx hotline helpline landline
-        whatsapp viber telegram sms rufnummer telefonnummer handynummer mobilnummer mobiltelefon
-        telefonisch durchwahl numéro gsm voicemail dial call calling ring rings тел телефон телефона
-        телефоны моб мобильный факс звоните Тел Телефон Моб Факс τηλ τηλέφωνο
-        电话 電話 手机 手機 传真 携帯 전화 핸드 휴대 팩스""",
+    PHONE: """phone telephone telefon telefono telefone téléphone teléfono telefoon telephon
+        teléfonos tel télé tél tlf tlfn tfno telf tfn fon fone phones telephones mobile mobil mobiel
+        móvil cell cellphone cellular celular portable handy fax telefax fx hotline helpline
+        landline whatsapp viber telegram sms rufnummer telefonnummer handynummer mobilnummer
+        mobiltelefon telefonisch durchwahl numéro gsm voicemail dial call calling ring rings
+        тел телефон телефона телефоны моб мобильный факс звоните Тел Телефон Моб Факс τηλ τηλέφωνο
+        电话 電話 手机 手機 传真 携帯 전화 핸드 휴대 팩스""",  # noqa: RUF001 - Cyrillic
     SSN: "ssn ssns social itin taxpayer",
     NINO: "nino insurance ni",
     DE_TAX: """steuer steuerid idnr steueridentifikationsnummer identifikationsnummer steuernummer

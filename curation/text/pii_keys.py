@@ -33,19 +33,19 @@ KEYS = (
     *_key("AKIA ASIA", "aws", rb"[A-Z0-9]{16}"),
     *_key("ghp_ gho_ ghu_ ghs_ ghr_", "github", rb"[A-Za-z0-9]{36,255}+"),
     *_key("github_pat_", "github", rb"\w{22,255}+"),
-    *_key("glpat-", "gitlab", rb"[\w-]{20,255}(?<!-)"),
-    *_key("xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp-", "slack", rb"[A-Za-z0-9-]{20,255}(?<!-)"),
+    *_key("glpat-", "gitlab", rb"[\w-]{20,255}+"),
+    *_key("xoxa- xoxb- xoxe- xoxp- xoxr- xoxs- xapp-", "slack", rb"[A-Za-z0-9-]{20,255}+"),
     *_key("hooks.slack.com/services/", "slack", rb"T\w{6,20}+/B\w{6,20}+/\w{16,40}+"),
     *_key("sk_live_ sk_test_ rk_live_ rk_test_", "stripe", rb"[A-Za-z0-9]{16,255}+"),
     *_key("whsec_", "stripe", rb"[A-Za-z0-9]{24,255}+"),
     *_key("AIza", "google", rb"[\w-]{35}"),
     *_key("GOCSPX-", "google", rb"[\w-]{28}"),
-    *_key("ya29.", "google", rb"[\w-]{20,512}(?<!-)"),
-    *_key("sk-", "openai", rb"[\w-]{32,255}(?<!-)"),
+    *_key("ya29.", "google", rb"[\w-]{20,512}+"),
+    *_key("sk-", "openai", rb"[\w-]{32,255}+"),
     *_key("hf_", "hugging_face", rb"[A-Za-z0-9]{30,64}+"),
     *_key("npm_", "npm", rb"[A-Za-z0-9]{36}"),
-    *_key("pypi-AgE", "pypi", rb"[\w-]{50,512}(?<!-)"),
-    *_key("SG.", "sendgrid", rb"[\w-]{16,32}+\.[\w-]{16,64}(?<!-)"),
+    *_key("pypi-AgE", "pypi", rb"[\w-]{50,512}+"),
+    *_key("SG.", "sendgrid", rb"[\w-]{16,32}+\.[\w-]{16,64}+"),
     *_key("dop_v1_", "digitalocean", rb"[0-9a-f]{64}"),
     *_key("shpat_ shpss_ shppa_ shpca_", "shopify", rb"[0-9a-fA-F]{32}"),
     *_key("AGE-SECRET-KEY-1", "age", rb"[A-Z0-9]{58}"),
@@ -67,7 +67,7 @@ def key(data: bytearray, at: int) -> tuple[str, int]:
         if data.startswith(prefix, at):
             found = body.match(data, at + len(prefix))
             if found and looks_random(found[1]):
-                return format_, found.end()
+                return format_, found.end() - len(found[1]) + len(found[1].rstrip(b"-"))
     return "", -1
 
 
@@ -81,7 +81,7 @@ _JWT = re.compile(rb"(?<![.-])eyJ[\w-]{7,8192}+\.eyJ[\w-]{7,65536}+\.[\w-]{10,81
 
 
 def jwt(data: bytearray, at: int) -> int:
-    """Returns where a JSON Web Token ends: eyJ..., a full stop, eyJ..., a full stop, a signature."""
+    """Returns where a JSON Web Token ends: eyJ..., eyJ... and a signature, with full stops."""
     found = _JWT.match(data, at)
     return found.end() if found else -1
 

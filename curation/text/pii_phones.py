@@ -7,6 +7,7 @@ National: forms that hardly anything else has (415-555-2671, (030) 1234567, 01 2
 """
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 from curation.text.pii_bytes import BLANK, ENDS, HYPHEN, NUMBER_BEGINS, digits_of, number
@@ -14,9 +15,9 @@ from curation.text.pii_checks import Digits, value
 from curation.text.pii_context import NEAR, PHONE, context
 
 # Shortest and longest national number of the calling codes, and the codes.
-_PLANS = """5-8 290 683 690|7-10 98|6-11 352|7-13 43 598|5-5 500 682|5-6 247|5-7 676 677 678 688|8-8 47
-5-8 386 686|5-10 27 64 685|5-11 31 852|6-12 358 971|8-14 82|6-13 49|6-6 298 299 672 687|6-7 597
-6-9 40 252 355 376 421 508 681 689|6-10 46 53 95 880|6-11 375 595|6-12 39 61 359 381|6-13 63
+_PLANS = """5-8 290 683 690|7-10 98|6-11 352|7-13 43 598|5-5 500 682|5-6 247|5-7 676 677 678 688
+8-8 47|5-8 386 686|5-10 27 64 685|5-11 31 852|6-12 358 971|8-14 82|6-13 49|6-6 298 299 672 687
+6-7 597|6-9 40 252 355 376 421 508 681 689|6-10 46 53 95 880|6-11 375 595|6-12 39 61 359 381|6-13 63
 7-7 238 239 246 248 269 291 297 592 673 674 680 691 692|7-8 241 599 670 675 853 961 965 975
 7-9 220 231 245 265 354 385 423 967 968|10-10 1|7-10 44 48 84 230 243 254 263 267 353 372 960
 7-11 501 503 507 679 886 974|7-12 86 882 972|7-13 90 62|9-10 81
@@ -123,7 +124,7 @@ _PAREN = re.compile(
 def _counts_up(digits: Digits) -> bool:
     """Says whether five pairs are 01 02 03 04 05 or the like, or the first is 00."""
     pairs = [value(digits[k : k + 2]) for k in range(0, 10, 2)]
-    return pairs[0] == 0 or len({b - a for a, b in zip(pairs, pairs[1:], strict=False)}) == 1
+    return pairs[0] == 0 or len({b - a for a, b in pairwise(pairs)}) == 1
 
 
 def _plain_form(data: bytearray, at: int) -> int:

@@ -118,7 +118,7 @@ def _mark_words(data: Bytes, start: int, end: int, marks: Bytes) -> None:
 
 @kernel
 def _mark_places(data: Bytes, start: int, end: int, marks: Bytes, assignments: int) -> None:
-    """Marks where something may begin; a known word says so for the bytes of the window after it."""
+    """Marks where something may begin; a known word counts for the window after it."""
     at, said = start, start - WINDOW
     while at < end:
         if not _is(data[at], _WORD):
@@ -263,7 +263,7 @@ def _separator(data: Bytes, at: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _mark_number(data: Bytes, start: int, end: int, at: int, marks: Bytes, said: int) -> None:
-    """Marks the number at `at`, and a `+` or `(` before it, if some format has groups like these."""
+    """Marks the number at `at`, or a `+` or `(` before it, if a format has groups like these."""
     before = int64(data[at - 1]) if at > start else 0
     stop = at
     while stop < end and _is(data[stop], _DIGIT):
@@ -284,10 +284,8 @@ def _mark_number(data: Bytes, start: int, end: int, at: int, marks: Bytes, said:
     closed = n > 1 and data[stop] == 0x29
     if before == 0x2B or (before == 0x28 and (closed or named)):
         marks[at - 1] |= _PLACE
-    if named or _has_form(data, end, at, stop, sizes, signs):
-        marks[at] |= _PLACE
-    elif sizes[0] <= 4 and _is_ipv6(data, end, at):
-        marks[at] |= _PLACE
+    formed = named or _has_form(data, end, at, stop, sizes, signs)
+    marks[at] |= _PLACE * (formed or (sizes[0] <= 4 and _is_ipv6(data, end, at)))
 
 
 @inlined
@@ -304,7 +302,7 @@ def _has_form(data: Bytes, end: int, at: int, stop: int, sizes: Ints, signs: Int
 
     Those of cards, ids, IP addresses, and telephone numbers that need no word before them.
     """
-    a, b, c, d = sizes[0], sizes[1], sizes[2], sizes[3]
+    a, b, c, d = sizes[:4]
     first = int64(data[at])
     dots = signs[0] == 0x2E and signs[1] == 0x2E
     if a == 4:
@@ -315,7 +313,7 @@ def _has_form(data: Bytes, end: int, at: int, stop: int, sizes: Ints, signs: Int
     if (dots and d > 0 and max(a, b, c) <= 3) or 13 <= a <= 19:
         return True  # an IP address, or a Brazilian number; a card
     if a == 3 and c == 4 and b in (2, 3):
-        return signs[0] != 0x20 or b == 2
+        return bool(signs[0] != 0x20 or b == 2)
     return _has_short_form(first, sizes)
 
 
@@ -327,4 +325,4 @@ def _has_short_form(first: int, sizes: Ints) -> bool:
         french = b == 2 and c == 2 and d == 2 and e == 3
         return french or (first == 0x31 and b == 3 and d == 4)
     pairs = a == 2 and b == 2 and c == 2 and d == 2 and e == 2
-    return first == 0x30 and (pairs or (a <= 3 and b == 4 and c == 4))
+    return bool(first == 0x30 and (pairs or (a <= 3 and b == 4 and c == 4)))

@@ -54,7 +54,11 @@ class Score(NamedTuple):
 
 def parse(line: str) -> Labelled:
     """Takes the marks out of a line of hard.txt."""
-    rest, text, spans = line.replace("\\\\n", "\0").replace("\\n", "\n").replace("\0", "\\n"), "", []
+    rest, text, spans = (
+        line.replace("\\\\n", "\0").replace("\\n", "\n").replace("\0", "\\n"),
+        "",
+        [],
+    )
     while found := _MARK.search(rest):
         text += rest[: found.start()]
         spans.append(Span(len(text), len(text) + len(found[2]), found[1]))

@@ -168,7 +168,10 @@ def test_settings_survive_a_round_trip():
         ({"max_hits": {"mail": 5}}, r"unknown kind in max_hits 'mail'.*did you mean 'email'"),
         ({"max_hits": {"email": 5}}, r"whose action is 'redact'; a bound needs email = \"reject\""),
         ({"email": "reject", "max_hits": {"email": -1}}, r"max_hits for 'email' is -1"),
-        ({"skip_formats": ("ssn",)}, r"unknown format in skip_formats 'ssn'.*did you mean 'us_ssn'"),
+        (
+            {"skip_formats": ("ssn",)},
+            r"unknown format in skip_formats 'ssn'.*did you mean 'us_ssn'",
+        ),
         ({"placeholder": "me@web.de"}, r"placeholder of 'private_key' is 'me@web\.de'; expected"),
         ({"placeholders": {"email": "<123>"}}, r"placeholder of 'email' is '<123>'"),
         ({"placeholders": {"mail": "<x>"}}, r"unknown kind in placeholders 'mail'"),
