@@ -54,10 +54,8 @@ def _groups(data: bytearray, at: int) -> list[_Group]:
 
 
 def _is_north_american(digits: Digits) -> bool:
-    """Ten digits: area and exchange begin with 2 to 9, and neither is a service code (N11)."""
-    area, exchange = digits[:3], digits[3:6]
-    right = area[0] >= 2 and exchange[0] >= 2 and len(digits) == 10
-    return right and area[1:] != [1, 1] and exchange[1:] != [1, 1]
+    """Ten digits: area and exchange begin with 2 to 9, and the area is no service code (N11)."""
+    return len(digits) == 10 and digits[0] >= 2 and digits[3] >= 2 and digits[1:3] != [1, 1]
 
 
 def is_international(digits: Digits) -> bool:
@@ -72,7 +70,9 @@ def is_international(digits: Digits) -> bool:
     return False
 
 
-_PLUS = re.compile(rb"(?<![0-9A-Za-z_+.)-])\+(?=[1-9])")
+_PLUS = re.compile(rb"(?<![0-9A-Za-z_+)-])\+(?=[1-9])")
+# Pages lose the blank between a number and the next word: +41 58 765 50 76E-Mail.
+_GLUED = re.compile(rb"[A-Z][a-z-]")
 
 
 def international(data: bytearray, at: int) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def international(data: bytearray, at: int) -> tuple[int, int]:
         if not (trunk and data[group.end : group.end + 1] == b")"):
             digits += group.digits
         good = is_international(digits) or (named and 8 <= len(digits) <= 15)
-        if good and ENDS.match(data, group.end):
+        if good and (ENDS.match(data, group.end) or _GLUED.match(data, group.end)):
             found = group.end
         if len(digits) > 15:
             break
