@@ -5,11 +5,12 @@
 Rivals run in an environment of their own, which PYTHON is the interpreter of; those that are not
 installed there are left out:
 
-    python -m venv rivals && rivals/bin/pip install datatrove presidio-analyzer scrubadub detect-secrets
+    python -m venv rivals
+    rivals/bin/pip install datatrove presidio-analyzer scrubadub detect-secrets
 
-Each is asked for the kinds that it knows, and measured on the labels of these kinds; a find is right
-where it overlaps a label of its kind. Texts reach a rival in its own process, so its time is the
-CPU time of its calls alone. data-juicer's clean_email is one regular expression and is repeated here.
+Each is asked for the kinds that it knows, and measured on the labels of these kinds; a find is
+right where it overlaps a label of its kind. A rival's time is the CPU time of its calls alone, in
+its own process. data-juicer's clean_email is one regular expression and is repeated here.
 """
 
 import argparse

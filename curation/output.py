@@ -1,13 +1,15 @@
 """The last step: kept documents into equal shards in a seeded order, every document into the audit.
 
 The order of the output is the order of a seeded hash of `doc_id`, so it does not depend on how
-the input was cut or listed, and any prefix of the shards is a random sample of the corpus.
+the input was cut or listed, and any prefix of the shards is a random sample of the corpus. A
+document that is written several times has a place of its own for each copy.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ import pyarrow.parquet as pq
 
 from curation.manifest import Record, SourceCount
 from curation.recipe import Output
+from curation.schema import COPY
 from curation.segment import ROW, VERDICT
 from curation.shards import FileRecord, read_shard, replacing, write_shard
 from curation.work import Item
@@ -31,25 +34,34 @@ class _Places(NamedTuple):
 
     split: str
     shards: int
-    work: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    rows: pa.Table
+    """work, row, and where documents are repeated, copy."""
 
     def pieces(self) -> Iterator[tuple[str, pa.Table]]:
         """Yields the layout of each output shard; sizes differ by one document at most."""
-        cuts = np.linspace(0, len(self.row), self.shards + 1).astype(np.int64)
+        cuts = np.linspace(0, self.rows.num_rows, self.shards + 1).astype(np.int64)
         for index in range(self.shards):
-            part = slice(cuts[index], cuts[index + 1])
             name = f"{self.split}-{index:05d}-of-{self.shards:05d}"
-            yield name, pa.table({"work": self.work[part], "row": self.row[part]})
+            yield name, self.rows.slice(cuts[index], cuts[index + 1] - cuts[index])
 
 
-def order_keys(doc_ids: list[str], seed: int) -> npt.NDArray[np.uint64]:
-    """Returns the place of each document in the output order, as uint64[n, 2] sort keys."""
+def order_keys(
+    doc_ids: Sequence[str], seed: int, copies: Sequence[int] | None = None
+) -> npt.NDArray[np.uint64]:
+    """Returns the place of each document in the output order, as uint64[n, 2] sort keys.
+
+    Args:
+        doc_ids: n ids.
+        seed: Of the recipe.
+        copies: Number of each row's copy, from 0 on, which has a place of its own; default: 0.
+    """
     start = hashlib.blake2b(str(seed).encode(), digest_size=16, person=b"output order")
     keys = bytearray()
-    for doc_id in doc_ids:
+    for doc_id, copy in zip(doc_ids, copies or repeat(0), strict=False):
         digest = start.copy()
         digest.update(doc_id.encode())
+        if copy:
+            digest.update(b"\0%d" % copy)
         keys += digest.digest()
     return np.frombuffer(bytes(keys), dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
@@ -70,12 +82,15 @@ class LayoutItem(Item):
     kept: tuple[Path, ...]
     output: Output
     seed: int
+    copies: tuple[str, ...] = ()
+    """Columns that say how often a document is written; several multiply."""
 
     def work(self) -> Record:
         """Writes one `layout-<shard>.arrow` for each output shard."""
         columns = [self._read(index, path) for index, path in enumerate(self.kept)]
         table = pa.concat_tables(columns)
-        keys = order_keys(table.column("doc_id").to_pylist(), self.seed)
+        copies = table.column(COPY.name).to_pylist() if self.copies else None
+        keys = order_keys(table.column("doc_id").to_pylist(), self.seed, copies)
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         splits = np.array(table.column("split").to_pylist(), dtype=object)[order]
         files: dict[str, FileRecord] = {}
@@ -83,9 +98,8 @@ class LayoutItem(Item):
             chosen = pa.array(order[splits == split])
             part = table.take(chosen)
             shards = shard_count(self.output, part.num_rows, pc.sum(part.column("bytes")).as_py())
-            places = _Places(
-                split, shards, part.column("work").to_numpy(), part.column("row").to_numpy()
-            )
+            layout_columns = ["work", "row", *([COPY.name] if self.copies else [])]
+            places = _Places(split, shards, part.select(layout_columns))
             for name, layout in places.pieces():
                 path = self.directory / f"layout-{name}.arrow"
                 files[path.name] = write_shard(path, layout)
@@ -95,7 +109,7 @@ class LayoutItem(Item):
         table = read_shard(path)
         rows = table.num_rows
         split = table.column("split") if "split" in table.column_names else pa.nulls(rows)
-        return pa.table(
+        found = pa.table(
             {
                 "doc_id": table.column("doc_id"),
                 "split": split.cast(pa.string()).fill_null("train"),
@@ -104,6 +118,17 @@ class LayoutItem(Item):
                 "row": np.arange(rows, dtype=np.int32),
             }
         )
+        return self._repeated(found, table) if self.copies else found
+
+    def _repeated(self, found: pa.Table, table: pa.Table) -> pa.Table:
+        """Writes each row as often as the columns of copies say."""
+        counts = np.ones(found.num_rows, np.int64)
+        for name in self.copies:
+            counts *= table.column(name).fill_null(1).to_numpy()
+        repeated = found.take(pa.array(np.repeat(np.arange(found.num_rows), counts)))
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        copy = pa.array((np.arange(len(first)) - first).astype(np.int32))
+        return repeated.append_column(COPY, copy)
 
 
 @dataclass(frozen=True)
@@ -133,6 +158,8 @@ class GatherItem(Item):
             places.append(where)
         restored = np.argsort(np.concatenate(places), kind="stable")
         table = pa.concat_tables(parts).take(pa.array(restored))
+        if COPY.name in layout.column_names:
+            table = table.append_column(COPY, layout.column(COPY.name))
         self.shard_path.parent.mkdir(parents=True, exist_ok=True)
         record = write_shard(self.shard_path, table)
         return Record(key=self.key, files={_relative(self.shard_path, self.directory): record})

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.errors import RecipeError, unknown_name
+from curation.limits import Guard
 from curation.manifest import fingerprint_of
 from curation.schema import DOCUMENT
 from curation.scopes import expand_scopes, scoped_tables
@@ -45,6 +46,8 @@ class Recipe(BaseModel):
     sources: tuple[Source, ...]
     stages: tuple[Stage, ...] = ()
     output: Output = Output()
+    guard: Guard = Guard()
+    """When an unusual share of a source is rejected; it changes no data, so it is no identity."""
 
     def settings(self) -> dict[str, Any]:
         """Returns the recipe as plain JSON values, with every default filled in."""
@@ -56,6 +59,7 @@ class Recipe(BaseModel):
             "sources": [source.model_dump(mode="json") for source in self.sources],
             "stages": [stage.model_dump(mode="json") for stage in self.stages],
             "output": self.output.model_dump(mode="json"),
+            "guard": self.guard.model_dump(mode="json"),
         }
 
     def written(self) -> dict[str, Any]:
@@ -68,6 +72,7 @@ class Recipe(BaseModel):
                 for part in getattr(self, name)
                 if part not in implied
             ]
+        guard = self.guard.model_dump(mode="json", exclude_defaults=True)
         return {
             "name": self.name,
             "version": self.version,
@@ -75,6 +80,7 @@ class Recipe(BaseModel):
             "score_all": self.score_all,
             **parts,
             "output": self.output.model_dump(mode="json", exclude_defaults=True),
+            **({"guard": guard} if guard else {}),
         }
 
     def fingerprint(self) -> str:
@@ -160,6 +166,8 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     check_names(values, Recipe, where, "setting")
     if isinstance(values.get("output"), Mapping):
         check_names(values["output"], Output, where, "setting of [output]")
+    if isinstance(values.get("guard"), Mapping):
+        check_names(values["guard"], Guard, where, "setting of [guard]")
     bare = build(Recipe, {**values, "sources": (), "stages": ()}, where)
     recipe = bare.model_copy(
         update={
@@ -171,6 +179,7 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     )
     _check_sources(recipe, where)
     _check_stages(recipe, where)
+    _check_guard(recipe, where)
     return recipe
 
 
@@ -261,6 +270,21 @@ def _check_stages(recipe: Recipe, where: str) -> None:
         columns.update(stage.writes().names)
 
 
+def _check_guard(recipe: Recipe, where: str) -> None:
+    """Checks that limits are for sources and stages that there are."""
+    guard, names = recipe.guard, [source.name for source in recipe.sources]
+    for name in guard.sources:
+        if name not in names:
+            raise RecipeError(f"{where}: {unknown_name('source in [guard.sources]', name, names)}")
+    stages = {"read", "unique_id", *(stage.name for stage in recipe.stages)}
+    for rules in (guard.rules, *(limits.rules for limits in guard.sources.values())):
+        for rule in rules:
+            if not any(rule == name or rule.startswith(f"{name}.") for name in stages):
+                raise RecipeError(
+                    f"{where}: {unknown_name('stage in [guard.rules]', rule, stages)}"
+                )
+
+
 def _shared_sources(one: Stage, other: Stage, everywhere: frozenset[str]) -> frozenset[str]:
     """Returns the sources in which there may be documents that both stages apply to."""
     for this, that in ((one, other), (other, one)):
@@ -284,6 +308,8 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     target: Any = raw
     for parent in parents:
+        if parent in ("sources", "stages") and target is raw and parent not in raw:
+            raise RecipeError(f"--set {override}: the recipe has no [[{parent}]]")
         target = _descend(target, parent, override)
     if not isinstance(target, dict):
         raise RecipeError(f"--set {override}: name the source or stage, e.g. stages.split.seed=3")
@@ -296,6 +322,4 @@ def _descend(target: Any, name: str, override: str) -> Any:
         if name not in named:
             raise RecipeError(f"--set {override}: {unknown_name('name', name, named)}")
         return named[name]
-    if name in ("sources", "stages") and name not in target:
-        raise RecipeError(f"--set {override}: the recipe has no [[{name}]]")
     return target.setdefault(name, {})

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pydantic_core import PydanticUndefined
 
 from curation.shards import replacing
 from curation.stage import BatchStage, GlobalStage, Rule, Stage
@@ -88,14 +87,15 @@ def _section(head: str, rows: Iterator[str]) -> str:
 def _settings(stage: Stage) -> Iterator[str]:
     for name, field in type(stage).model_fields.items():
         if name not in Stage.model_fields:
-            yield f"| `{name}` | {_default(field.get_default(call_default_factory=True))} | " + (
-                f"{_cell(field.description or '')} |"
+            default = (
+                "required"
+                if field.is_required()
+                else _default(field.get_default(call_default_factory=True))
             )
+            yield f"| `{name}` | {default} | {_cell(field.description or '')} |"
 
 
 def _default(value: Any) -> str:
-    if value is PydanticUndefined:
-        return "required"
     if value is None:
         return "none"
     if isinstance(value, dict) and len(str(value)) > 80:

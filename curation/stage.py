@@ -48,6 +48,10 @@ class Stage(BaseModel, ABC):
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Values of the settings that have no default, for the table of stages."""
 
+    selects: ClassVar[frozenset[str]] = frozenset()
+    """Reasons that select by design, such as a language or a share to keep: however many documents
+    of a source they reject, the over-removal guard takes it as meant."""
+
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""
@@ -136,7 +140,11 @@ class Scratch(NamedTuple):
 
 
 class GlobalStage(Stage):
-    """Sees only key columns of all shards, and answers with decisions (schema DECISION)."""
+    """Sees only key columns of all shards, and answers with decisions (schema DECISION).
+
+    The next segment applies the answer as it reads: rows that it rejects go, `apply` writes the
+    columns in `writes` (the text may be one of them), and `rules` are asked last.
+    """
 
     @abstractmethod
     def keys(self) -> BatchFunction:
@@ -146,5 +154,20 @@ class GlobalStage(Stage):
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:
         """Returns a DECISION table; its content and order depend on the documents alone.
 
-        That is: not on the number or order of the shards, on threads, or on a hash seed.
+        That is: not on the number or order of the shards, on threads, or on a hash seed. The table
+        may have further columns, for `apply` to read.
         """
+
+    def apply(self, batch: pa.RecordBatch, answer: pa.RecordBatch) -> Columns:  # noqa: ARG002
+        """Returns the columns in `writes` for the documents of a batch.
+
+        Called, like a batch stage, on rows of the stage's sources that have a text and that no
+        earlier decision rejected. By default each column is the one of the answer that is called
+        like it without the stage's name in front.
+
+        Args:
+            batch: n documents as they were when the keys were made.
+            answer: n rows, what was decided about each; null where nothing was.
+        """
+        prefix = f"{self.name}_"
+        return {name: answer.column(name.removeprefix(prefix)) for name in self.writes().names}

@@ -46,6 +46,7 @@ RECIPE: dict[str, Any] = {
         {"kind": "language"},
         {"kind": "gopher_quality"},
         {"kind": "personal_data"},
+        {"kind": "line_dedup", "scope": "all", "min_documents": 2},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
         {"kind": "split", "eval_share": 0.5},
@@ -62,7 +63,8 @@ def warm() -> Manifest:
     with tempfile.TemporaryDirectory(prefix="curation-warm-") as name:
         directory = Path(name)
         _write_input(directory)
-        recipe = parse_recipe(RECIPE, "warm-up")
+        stages = [*RECIPE["stages"], _quality_stage(directory)]
+        recipe = parse_recipe({**RECIPE, "stages": stages}, "warm-up")
         plan = make_plan(LoadedRecipe(recipe, directory))
         return run_plan(plan, RunOptions(out=directory / "out", workers=1))
 
@@ -73,6 +75,17 @@ def _write_input(directory: Path) -> None:
     (directory / "lines.jsonl").write_text("\n".join(lines), encoding="utf-8")
     page = "<html><body><nav>Home</nav><main><p>{}</p></main></body></html>"
     (directory / "page.html").write_text(page.format(PAGE), encoding="utf-8")
+
+
+def _quality_stage(directory: Path) -> dict[str, Any]:
+    """Trains a classifier in a moment, so that the kernel that runs it is compiled, too."""
+    import fasttext
+
+    lines, model = directory / "lines.txt", directory / "quality.bin"
+    lines.write_text(f"__label__hq {WORDS}\n__label__lq {PAGE}\n", encoding="utf-8")
+    settings = {"dim": 2, "wordNgrams": 2, "bucket": 100, "epoch": 1, "thread": 1, "verbose": 0}
+    fasttext.train_supervised(str(lines), **settings).save_model(str(model))
+    return {"kind": "quality_model", "model": str(model), "normal_form": "words"}
 
 
 def main() -> int:

@@ -19,10 +19,9 @@ def datatrove():
     def find(text):
         spans = []
         for kind, replacer in parts:
-            valid = replacer.validator or (lambda value: True)
-            for found in replacer.regex.finditer(text):
-                if valid(found.group(0)):
-                    spans.append((*found.span(), kind))
+            valid = replacer.validator or bool
+            found = replacer.regex.finditer(text)
+            spans += [(*match.span(), kind) for match in found if valid(match.group(0))]
         return spans
 
     return ["email", "ip"], find
@@ -47,9 +46,8 @@ def presidio():
     def find(text):
         spans = []
         for recognizer in recognizers:
-            for found in recognizer.analyze(text, recognizer.supported_entities, None) or ():
-                if found.score >= 0.4:
-                    spans.append((found.start, found.end, kinds[found.entity_type]))
+            found = recognizer.analyze(text, recognizer.supported_entities, None) or ()
+            spans += [(f.start, f.end, kinds[f.entity_type]) for f in found if f.score >= 0.4]
         return spans
 
     return ["email", "phone", "ip", "iban", "card", "national_id"], find
@@ -92,9 +90,13 @@ def detect_secrets():
 
 
 KEY_TYPES = {
-    "Private Key": "private_key", "Secret Keyword": "secret", "Base64 High Entropy String": "secret",
-    "Hex High Entropy String": "secret", "Public IP (ipv4)": "ip", "Basic Auth Credentials": "secret",
-}  # fmt: skip
+    "Private Key": "private_key",
+    "Secret Keyword": "secret",
+    "Base64 High Entropy String": "secret",
+    "Hex High Entropy String": "secret",
+    "Public IP (ipv4)": "ip",
+    "Basic Auth Credentials": "secret",
+}
 RIVALS = {
     "datatrove": datatrove,
     "presidio": presidio,

@@ -1,13 +1,18 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
 from curation.stage import Stage
+from curation.stages.combined_score import CombinedScore
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
+from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
+from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
+from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
 from curation.stages.personal_data import PersonalData
+from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
 
@@ -17,9 +22,14 @@ KINDS: dict[str, type[Stage]] = {
     "language": Language,
     "gopher_quality": GopherQuality,
     "personal_data": PersonalData,
+    "quality_model": QualityModel,
+    "combined_score": CombinedScore,
+    "keep_top": KeepTop,
     "unique_id": UniqueId,
+    "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,
+    "mix": Mix,
 }
 """What a recipe can name; a new stage is one line here."""
