@@ -38,6 +38,12 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "normalize": {},
     "language": {"min_probability": 0.2, "keep": ["en", "de", "es", "fr", "ja"]},
     "gopher_quality": {"min_words": 20, "for_language": {"de": {"max_mean_word_chars": 12}}},
+    "personal_data": {
+        "phone": "reject",
+        "max_hits": {"phone": 3},
+        "ip": "count",
+        "secret": "redact",
+    },
     "quality_model": quality_model,
     "combined_score": {"scores": ["quality_model_score", "language_probability"], "how": "max"},
     "keep_top": {"score": "combined_score_score", "share": 0.9},
