@@ -69,3 +69,13 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Compiles a small function that only kernels call, once a character or oftener."""
     options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
     return cast("Callable[P, R]", numba.njit(forceinline=True, **options)(function))
+
+
+def subroutine(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a larger function that only kernels call, once for all of its callers.
+
+    What is inlined is compiled anew in each place, and compilation is felt at the first run.
+    """
+    options: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+    options["no_cpython_wrapper"] = True
+    return cast("Callable[P, R]", numba.njit(**options)(function))
