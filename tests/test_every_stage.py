@@ -55,6 +55,12 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "normalize": {},
     "language": {"min_probability": 0.2, "keep": ["en", "de", "es", "fr", "ja"]},
     "gopher_quality": {"min_words": 20, "for_language": {"de": {"max_mean_word_chars": 12}}},
+    "personal_data": {
+        "phone": "reject",
+        "max_hits": {"phone": 3},
+        "ip": "count",
+        "secret": "redact",
+    },
     "c4_quality": {"end_marks": [], "min_words": 1, "min_sentences": 2},
     "fineweb_quality": {"min_line_punct_ratio": 0.05, "max_char_dup_ratio": 0.3},
     "quality_model": quality_model,

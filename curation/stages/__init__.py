@@ -15,6 +15,7 @@ from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.mix import Mix
 from curation.stages.normalize import Normalize
+from curation.stages.personal_data import PersonalData
 from curation.stages.quality_model import QualityModel
 from curation.stages.split import Split
 from curation.stages.unique_id import UniqueId
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Stage]] = {
     "c4_quality": C4Quality,
     "fineweb_quality": FinewebQuality,
     "quality_model": QualityModel,
+    "personal_data": PersonalData,
     "combined_score": CombinedScore,
     "keep_top": KeepTop,
     "decontaminate": Decontaminate,
