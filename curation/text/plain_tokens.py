@@ -1,0 +1,127 @@
+"""What `curation.text.tokens` means, in plain Python."""
+
+import re
+
+from curation.text.tokens import (
+    BIND_BOTH,
+    BIND_DIGITS,
+    BIND_LETTERS,
+    DASHES,
+    EDGE_SIGNS,
+    HEAD_SIGNS,
+    JOINTS,
+    LONE_RANGES,
+    PUNCTUATED,
+    SEGMENTED,
+    flag_table,
+)
+
+_LONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in LONE_RANGES)
+_MARK = 1 << 4
+
+
+def _class_of(signs: str) -> str:
+    return f"[{re.escape(signs)}]"
+
+
+def plain_words(text: str, splitter: int) -> list[str]:
+    """Returns the words of a text by one of the splitters.
+
+    Examples:
+        >>> plain_words("Don't stop (e-mail)...", SEGMENTED)
+        ["Don't", 'stop', 'e', 'mail']
+        >>> plain_words("Don't stop (e-mail)...", PUNCTUATED)
+        ["Don't", 'stop', '(', 'e', '-', 'mail', ')', '...']
+    """
+    if splitter == SEGMENTED:
+        return _segmented(text)
+    words = text.split()
+    return words if splitter != PUNCTUATED else [part for word in words for part in _parts(word)]
+
+
+def _segmented(text: str) -> list[str]:
+    table = flag_table()
+    found: list[str] = []
+    at = 0
+    while at < len(text):
+        if not _is_word(text[at]):
+            at += 1
+            continue
+        start, kind = at, text[at]
+        at += 1
+        while at < len(text):
+            char, after = text[at], text[at + 1 : at + 2]
+            if table[ord(char)] & _MARK:
+                at += 1
+                continue
+            if _is_lone(kind) or _is_lone(char):
+                break
+            if _is_word(char):
+                kind, at = char, at + 1
+                continue
+            letters = char in BIND_BOTH + BIND_LETTERS and kind.isalpha() and after.isalpha()
+            digits = char in BIND_BOTH + BIND_DIGITS and kind.isdigit() and after.isdigit()
+            if not (letters or digits) or _is_lone(after):
+                break
+            at += 2
+        if text[start] != "_":
+            found.append(text[start:at])
+    return found
+
+
+def _is_lone(char: str) -> bool:
+    return _is_word(char) and re.match(f"[{_LONE}]", char) is not None
+
+
+def _is_word(char: str) -> bool:
+    lone = re.match(f"[{_LONE}]", char) is not None and char.isalnum()
+    return lone or char.isalpha() or char.isdigit() or char == "_"
+
+
+_HEAD = re.compile(rf"\.{{2,}}|{_class_of(EDGE_SIGNS + HEAD_SIGNS)}")
+_EDGE = re.compile(_class_of(EDGE_SIGNS))
+_SIGN = re.compile(rf"\.{{2,}}|…|{_class_of('.,' + DASHES + JOINTS)}")
+
+
+def _parts(word: str) -> list[str]:
+    """Returns the parts of a word that stands between whitespace."""
+    head, tail = [], []
+    while match := _HEAD.match(word):
+        head.append(match[0])
+        word = word[match.end() :]
+    while word and (width := _tail(word)):
+        tail.append(word[-width:])
+        word = word[:-width]
+    return head + _inner(word) + tail[::-1]
+
+
+def _tail(word: str) -> int:
+    """Returns how many characters come off the end of a word as one part; 0 for none."""
+    dots = len(word) - len(word.rstrip("."))
+    if dots > 1:
+        return dots
+    if dots == 1:
+        initial = word[-2:-1].isupper() and not word[-3:-2].isupper()
+        return 0 if len(word) == 1 or initial else 1
+    if _EDGE.match(word[-1]):
+        return 1
+    return 2 if len(word) > 2 and re.fullmatch("['’][sS]", word[-2:]) else 0  # noqa: RUF001
+
+
+def _inner(word: str) -> list[str]:
+    found, start, at = [], 0, 0
+    while match := _SIGN.search(word, at):
+        sign, at = match[0], match.end()
+        if len(sign) > 1 or sign == "…" or (match.start() > start and _divides(word, at - 1)):
+            found += [word[start : match.start()], sign]
+            start = at
+    return [part for part in (*found, word[start:]) if part]
+
+
+def _divides(word: str, at: int) -> bool:
+    sign, left, right = word[at], word[at - 1], word[at + 1 : at + 2]
+    if sign == ".":
+        return left.isalpha() and not left.isupper() and right.isupper()
+    if sign == ",":
+        return left.isalpha() and right.isalpha()
+    return (left.isalpha() or left.isdigit()) and right.isalpha()
