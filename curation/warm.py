@@ -45,6 +45,7 @@ RECIPE: dict[str, Any] = {
         {"kind": "normalize"},
         {"kind": "language"},
         {"kind": "gopher_quality"},
+        {"kind": "gopher_repetition"},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
         {"kind": "split", "eval_share": 0.5},

@@ -4,6 +4,7 @@ from curation.stage import Stage
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
+from curation.stages.gopher_repetition import GopherRepetition
 from curation.stages.language import Language
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
@@ -15,6 +16,7 @@ KINDS: dict[str, type[Stage]] = {
     "normalize": Normalize,
     "language": Language,
     "gopher_quality": GopherQuality,
+    "gopher_repetition": GopherRepetition,
     "unique_id": UniqueId,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,

@@ -17,7 +17,7 @@ from pydantic import Field, field_validator, model_validator
 from curation.buffers import text_buffers
 from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
-from curation.text.gopher import Quality, check_stop_words, quality, stop_table
+from curation.text.gopher import UNSPACED, Quality, check_stop_words, quality, stop_table
 
 LABEL = "language_label"
 """The optional column that says a document's language."""
@@ -35,9 +35,6 @@ STOP_WORDS = {
 }
 """Frequent function words. All but English are ours: articles, prepositions, conjunctions,
 negations, forms of "to be"; no content words, and no single letters in Latin script."""
-
-UNSPACED = ("zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo")
-"""Languages that are written without spaces between words (codes of lid.176)."""
 
 Mask = npt.NDArray[np.bool_]
 

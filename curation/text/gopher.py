@@ -40,6 +40,9 @@ from curation.text.unicode_tables import load_tables
 BULLETS = "·‣•\u2043⁌⁍∙■□▪▫▶▸►○●◆◇◘◙◦❖➢➤・"
 """Signs that start the item of a list; besides them `-` and `*` that stand alone."""
 
+UNSPACED = ("zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo")
+"""Languages that are written without spaces between words (codes of lid.176)."""
+
 STOP_WORDS_PER_LIST = 63
 """A list fits the bits of one (signed) number."""
 
