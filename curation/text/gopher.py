@@ -96,7 +96,7 @@ _TABLES = load_tables()
 _ASCII_CLASSES = _TABLES.classes[_TABLES.pages[int(_TABLES.page_of[0]) * 128 + np.arange(128)]]
 
 # FNV-1a with 64 bits, over lower-case code points; the arithmetic wraps around.
-_FNV_OFFSET, _FNV_PRIME = -3750763034362895579, 1099511628211
+_FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211
 
 
 def quality(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints) -> Quality:
@@ -133,7 +133,7 @@ def quality_of_text(text: str, stop_words: Collection[str]) -> dict[str, float]:
     words = text.split()
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     bullet = re.compile(rf"[{BULLETS}]|[-*](?:\s|$)")
-    tokens = {_folded(token) for token in re.findall(r"\w+", text)}
+    tokens = {folded(token) for token in re.findall(r"\w+", text)}
     counts = {
         "mean_word_chars": (sum(map(len, words)), len(words)),
         "hash_ratio": (text.count("#"), len(words)),
@@ -145,12 +145,13 @@ def quality_of_text(text: str, stop_words: Collection[str]) -> dict[str, float]:
     return {
         "words": len(words),
         **{name: part / whole if whole else np.nan for name, (part, whole) in counts.items()},
-        "stop_words": len(tokens & {_folded(word) for word in stop_words}),
+        "stop_words": len(tokens & {folded(word) for word in stop_words}),
         "letters": sum(map(str.isalpha, text)),
     }
 
 
-def _folded(token: str) -> str:
+def folded(token: str) -> str:
+    """Returns a word without regard to case, as stop words are compared."""
     # Character by character, so that a sigma is the same at the end of a word as inside it.
     return "".join(char.lower()[0] for char in token).replace(chr(FINAL_SIGMA), chr(_SMALL_SIGMA))
 
@@ -174,8 +175,10 @@ def check_stop_words(words: Collection[str]) -> None:
         )
 
 
-def stop_table(lists: Sequence[Collection[str]]) -> StopTable:
+def stop_table(lists: Sequence[Collection[str]], *, exact: bool = False) -> StopTable:
     """Builds the table for `quality`; `lists[k]` is the list of number k.
+
+    With `exact`, case counts: "The" is another word than "the".
 
     Raises:
         ValueError: From `check_stop_words`.
@@ -184,8 +187,9 @@ def stop_table(lists: Sequence[Collection[str]]) -> StopTable:
     table = StopTable(np.zeros(size, np.int64), np.zeros(size, np.int64))
     for number, words in enumerate(lists):
         check_stop_words(words)
-        for bit, word in enumerate(sorted({_folded(word) for word in words})):
-            key = _word_key(np.frombuffer(word.encode(), np.uint8), number)
+        spelled = set(words) if exact else {folded(word) for word in words}
+        for bit, word in enumerate(sorted(spelled)):
+            key = _word_key(np.frombuffer(word.encode(), np.uint8), number, exact)
             _insert(table, key, 1 << bit)
     return table
 
@@ -209,7 +213,7 @@ def _count(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints) -> Ints:
     counts = np.zeros((n, _COLUMNS), np.int64)
     for i in range(n):
         at, end = offsets[i], offsets[i + 1]
-        start_key = _start_key(lists[i])
+        start_key = key_for_list(lists[i])
         while at < end:
             at = _line(data, at, end, counts[i], stops, start_key)
     return counts
@@ -248,19 +252,19 @@ def _word(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_
     start, key = at, start_key
     chars = letters = 0
     while at < end:
-        code, lower, bits, after = _read(data, at, end)
+        code, lower, bits, after = read_char(data, at, end)
         if bits & SPACE:
             break
         chars += 1
         letters += (bits & ALPHA) > 0
         if bits & WORD:
-            key = (key ^ lower) * _FNV_PRIME
+            key = (key ^ lower) * FNV_PRIME
         else:
-            counts[_STOPS] |= _find(stops, key)
+            counts[_STOPS] |= find_stop(stops, key)
             key = start_key
             _count_symbol(data, start, at, code, counts)
         at = after
-    counts[_STOPS] |= _find(stops, key)
+    counts[_STOPS] |= find_stop(stops, key)
     counts[_WORDS] += 1
     counts[_CHARS] += chars
     counts[_LETTERS] += letters
@@ -269,7 +273,7 @@ def _word(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_
 
 
 @inlined
-def _read(data: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
+def read_char(data: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
     """Returns a code point, its folded lower case, its class bits, and where the next one is."""
     code = int64(data[at])
     if code < 0x80:
@@ -322,8 +326,9 @@ def _is_bullet(data: Bytes, at: int, end: int) -> bool:
 
 
 @inlined
-def _start_key(number: int) -> int:
-    return (_FNV_OFFSET + number) * _FNV_PRIME
+def key_for_list(number: int) -> int:
+    """Returns the key of a word of no characters, for the list of a number."""
+    return (_FNV_OFFSET + number) * FNV_PRIME
 
 
 @inlined
@@ -332,7 +337,7 @@ def _slot(key: int, size: int) -> int:
 
 
 @inlined
-def _find(stops: StopTable, key: int) -> int:
+def find_stop(stops: StopTable, key: int) -> int:
     """Returns the bit of a stop word, 0 for any other word."""
     size = len(stops.keys)
     slot = _slot(key, size)
@@ -344,9 +349,9 @@ def _find(stops: StopTable, key: int) -> int:
 
 
 @kernel
-def _word_key(data: Bytes, number: int) -> int:
-    key, at = _start_key(number), 0
+def _word_key(data: Bytes, number: int, exact: bool) -> int:  # noqa: FBT001
+    key, at = key_for_list(number), 0
     while at < len(data):
-        _, lower, _, at = _read(data, at, len(data))
-        key = (key ^ lower) * _FNV_PRIME
+        code, lower, _, at = read_char(data, at, len(data))
+        key = (key ^ (code if exact else lower)) * FNV_PRIME
     return key
