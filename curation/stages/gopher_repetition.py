@@ -91,7 +91,9 @@ class GopherRepetition(BatchStage):
             text = batch.column("text")
             found = repetition(*text_buffers(text), self.definition)
             missing = np.isnan(found) | text.is_null().to_numpy(zero_copy_only=False)[:, None]
-            ngrams = [not name.startswith(("duplicate_line", "duplicate_par")) for name in STATISTICS]
+            ngrams = [
+                not name.startswith(("duplicate_line", "duplicate_par")) for name in STATISTICS
+            ]
             missing |= np.outer(self._unspaced(batch), ngrams)
             return {
                 self.column(name): pa.array(found[:, k], mask=missing[:, k])

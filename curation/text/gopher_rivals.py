@@ -33,7 +33,7 @@ from curation.text.definitions import CURATOR, DATATROVE, DCLM, DEFINITIONS, DOL
 from curation.text.gopher import FNV_PRIME, StopTable, find_stop, key_for_list, read_char
 from curation.text.groups import Slices, make_slices
 from curation.text.jit import inlined, int64, kernel
-from curation.text.pieces import after_blank, before_blank, cut_every, cut_runs
+from curation.text.pieces import after_blank, before_blank, cut_pieces
 from curation.text.unicode import ALPHA, WORD
 from curation.text.words import (
     PUNCTUATED,
@@ -208,7 +208,9 @@ def _stands(text: Bytes, at: int, pattern: Bytes, begin: int, end: int) -> bool:
     """Says whether a pattern stands at a position, capitals read as small letters."""
     for k in range(end - begin):
         byte = text[at + k]
-        if byte != pattern[begin + k] and not (65 <= byte <= 90 and byte + 32 == pattern[begin + k]):
+        if byte != pattern[begin + k] and not (
+            65 <= byte <= 90 and byte + 32 == pattern[begin + k]
+        ):
             return False
     return True
 
@@ -297,10 +299,10 @@ def _count_lines(
     """Counts what is said of lines."""
     if definition == DATATROVE:
         number = _split_lines(text, pieces)
-    elif definition == DOLMA:
-        number = cut_runs(text, 0, len(text), 1, pieces) if len(text) else 0
     else:
-        number = cut_every(text, 1, True, False, pieces)  # noqa: FBT003
+        # Trimmed lines are DCLM's; what Curator calls a line is trimmed before it is looked at.
+        read = DCLM if definition == CURATOR else definition
+        number = cut_pieces(text, read, 1, pieces) if len(text) else 0
     counts[_LINES] = number
     bullets, endings, bounds = patterns.bullets, patterns.endings, patterns.ending_bounds
     for k in range(number):

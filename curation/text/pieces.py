@@ -12,6 +12,9 @@ from curation.text.groups import Slices
 from curation.text.jit import inlined, kernel
 from curation.text.scan import blank_width, newline_at
 
+TRIMMED, VISIBLE, EVERY = range(3)
+"""Pieces without whitespace at their ends and none of it alone; whole, but none of it alone; all"""
+
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 
@@ -74,14 +77,13 @@ def cut_runs(text: Bytes, start: int, stop: int, least: int, pieces: Slices) -> 
 
 
 @kernel
-def cut_every(text: Bytes, width: int, trim: bool, empty: bool, pieces: Slices) -> int:  # noqa: FBT001
+def cut_every(text: Bytes, width: int, keep: int, pieces: Slices) -> int:
     r"""Cuts at each `width` line feeds, as `text.split("\n" * width)` does.
 
     Args:
         text: uint8.
         width: 1 for lines, 2 for paragraphs.
-        trim: Whether whitespace at the ends of a piece is no part of it.
-        empty: Whether pieces of whitespace alone count.
+        keep: `TRIMMED`, `VISIBLE` or `EVERY`.
         pieces: Gets the pieces.
 
     Returns:
@@ -94,9 +96,10 @@ def cut_every(text: Bytes, width: int, trim: bool, empty: bool, pieces: Slices) 
         while width == 2 and at < len(text) and (at + 1 == len(text) or text[at + 1] != 0x0A):
             at = newline_at(text, at + 1, len(text))
         first = after_blank(text, begin, at)
-        if empty or first < at:
-            start, stop = (first, before_blank(text, first, at)) if trim else (begin, at)
-            number = _add(start, stop, number, starts, stops)
+        if keep == TRIMMED and first < at:
+            number = _add(first, before_blank(text, first, at), number, starts, stops)
+        elif keep == EVERY or (keep == VISIBLE and first < at):
+            number = _add(begin, at, number, starts, stops)
         begin = at + width
     return number
 
@@ -131,24 +134,27 @@ def cut_blocks(text: Bytes, pieces: Slices) -> int:
 
 
 @kernel
-def cut_pieces(text: Bytes, definition: int, paragraphs: bool, pieces: Slices) -> int:  # noqa: FBT001
+def cut_pieces(text: Bytes, definition: int, width: int, pieces: Slices) -> int:
     """Cuts a text into lines or paragraphs as a program does.
 
     Args:
         text: uint8.
         definition: A number of `curation.text.definitions`.
-        paragraphs: Paragraphs are wanted, not lines.
+        width: 1 for lines, 2 for paragraphs.
         pieces: Gets the pieces.
 
     Returns:
         How many pieces there are.
     """
-    if definition == PAPER and paragraphs:
+    if definition == PAPER and width == 2:
         return cut_blocks(text, pieces)
-    if definition == DATATROVE and paragraphs:
-        first = after_blank(text, 0, len(text))
-        return cut_runs(text, first, before_blank(text, first, len(text)), 2, pieces)
     if definition in (DATATROVE, DOLMA):
-        return cut_runs(text, 0, len(text), 1, pieces)
-    empty = definition == CURATOR and paragraphs
-    return cut_every(text, 1 + paragraphs, definition != CURATOR, empty, pieces)
+        start, stop = 0, len(text)
+        if width == 2:
+            start = after_blank(text, 0, stop)
+            stop = before_blank(text, start, stop)
+        return cut_runs(text, start, stop, width, pieces)
+    keep = TRIMMED
+    if definition == CURATOR:
+        keep = EVERY if width == 2 else VISIBLE
+    return cut_every(text, width, keep, pieces)

@@ -38,7 +38,9 @@ def rival_quality_of_text(
         "word_chars": _middle(plain, definition),
         "hash_ratio": _ratio(text.count("#"), words) if definition == "datatrove" else NAN,
         "symbol_ratio": _ratio(_symbols(text, words, definition), words),
-        "bullet_lines": _ratio(sum(line.startswith(tuple(BULLETS[number])) for line in lines), lines),
+        "bullet_lines": _ratio(
+            sum(line.startswith(tuple(BULLETS[number])) for line in lines), lines
+        ),
         "ellipsis_lines": _ratio(sum(endings), lines),
         "alpha_words": _ratio(sum(any(map(str.isalpha, word)) for word in words), words),
         "stop_words": _stop_words(words, definition, stop_words),

@@ -9,6 +9,7 @@ from curation.text.tokens import (
     DASHES,
     EDGE_SIGNS,
     HEAD_SIGNS,
+    ICON_RANGES,
     JOINTS,
     LONE_RANGES,
     PUNCTUATED,
@@ -20,8 +21,11 @@ _LONE = "".join(f"{chr(first)}-{chr(last)}" for first, last in LONE_RANGES)
 _MARK = 1 << 4
 
 
-def _class_of(signs: str) -> str:
-    return f"[{re.escape(signs)}]"
+_ICONS = "".join(f"{chr(first)}-{chr(last)}" for first, last in ICON_RANGES)
+
+
+def _class_of(signs: str, more: str = "") -> str:
+    return f"[{re.escape(signs)}{more}]"
 
 
 def plain_words(text: str, splitter: int) -> list[str]:
@@ -31,7 +35,7 @@ def plain_words(text: str, splitter: int) -> list[str]:
         >>> plain_words("Don't stop (e-mail)...", SEGMENTED)
         ["Don't", 'stop', 'e', 'mail']
         >>> plain_words("Don't stop (e-mail)...", PUNCTUATED)
-        ["Don't", 'stop', '(', 'e', '-', 'mail', ')', '...']
+        ['Do', "n't", 'stop', '(', 'e', '-', 'mail', ')', '...']
     """
     if splitter == SEGMENTED:
         return _segmented(text)
@@ -78,9 +82,11 @@ def _is_word(char: str) -> bool:
     return lone or char.isalpha() or char.isdigit() or char == "_"
 
 
-_HEAD = re.compile(rf"\.{{2,}}|{_class_of(EDGE_SIGNS + HEAD_SIGNS)}")
-_EDGE = re.compile(_class_of(EDGE_SIGNS))
-_SIGN = re.compile(rf"\.{{2,}}|…|{_class_of('.,' + DASHES + JOINTS)}")
+_HEAD = re.compile(rf"\.{{2,}}|{_class_of(EDGE_SIGNS + HEAD_SIGNS, _ICONS)}")
+_EDGE = re.compile(_class_of(EDGE_SIGNS, _ICONS))
+_ENDING = re.compile(r".(n['’]t|['’](?:[sdm]|ll|[rv]e))", re.IGNORECASE | re.ASCII | re.DOTALL)  # noqa: RUF001
+_ALONE = re.compile(_class_of("…", _ICONS))
+_SIGN = re.compile(rf"\.{{2,}}|{_class_of('…,.' + DASHES + JOINTS, _ICONS)}")
 
 
 def _parts(word: str) -> list[str]:
@@ -105,14 +111,21 @@ def _tail(word: str) -> int:
         return 0 if len(word) == 1 or initial else 1
     if _EDGE.match(word[-1]):
         return 1
-    return 2 if len(word) > 2 and re.fullmatch("['’][sS]", word[-2:]) else 0  # noqa: RUF001
+    for width in (2, 3):
+        if _ENDING.fullmatch(word[-width - 1 :]):
+            return width
+    return 0
 
 
 def _inner(word: str) -> list[str]:
     found, start, at = [], 0, 0
     while match := _SIGN.search(word, at):
         sign, at = match[0], match.end()
-        if len(sign) > 1 or sign == "…" or (match.start() > start and _divides(word, at - 1)):
+        if (
+            len(sign) > 1
+            or _ALONE.match(sign)
+            or (match.start() > start and _divides(word, at - 1))
+        ):
             found += [word[start : match.start()], sign]
             start = at
     return [part for part in (*found, word[start:]) if part]

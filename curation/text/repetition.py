@@ -127,9 +127,7 @@ class _Room(NamedTuple):
 
 
 @kernel
-def _measure(
-    offsets: Offsets, data: Bytes, definition: int, splitter: int, table: Flags
-) -> Floats:
+def _measure(offsets: Offsets, data: Bytes, definition: int, splitter: int, table: Flags) -> Floats:
     found = np.full((len(offsets) - 1, len(STATISTICS)), np.nan)
     longest = 0
     for i in range(len(found)):
@@ -146,9 +144,9 @@ def _measure(
         number, chars = find_words(text, splitter, room.words)
         word_chars = int64(room.words.chars[number])
         whole = chars if definition == DATATROVE else word_chars if definition == DOLMA else -1
-        _duplicates(text, definition, False, whole, room, found[i])  # noqa: FBT003
-        if definition != DOLMA:
-            _duplicates(text, definition, True, whole, room, found[i])  # noqa: FBT003
+        # In a loop, and not called twice with constants, it is compiled once.
+        for width in range(1, 2 + (definition != DOLMA)):
+            _duplicates(text, definition, width, whole, room, found[i])
         whole = chars if definition in (DATATROVE, CURATOR) else word_chars
         _ngrams(text, definition, number, whole, room, found[i])
     return found
@@ -156,11 +154,14 @@ def _measure(
 
 @kernel
 def _duplicates(
-    text: Bytes, definition: int, paragraphs: bool, whole: int, room: _Room, found: Floats  # noqa: FBT001
+    text: Bytes, definition: int, width: int, whole: int, room: _Room, found: Floats
 ) -> None:
-    """Measures lines or paragraphs over `whole` characters; below 0, over those of all pieces."""
+    """Measures lines (width 1) or paragraphs (2) over `whole` characters.
+
+    Below 0, `whole` is the characters of all pieces.
+    """
     pieces = room.pieces
-    number = cut_pieces(text, definition, paragraphs, pieces)
+    number = cut_pieces(text, definition, width, pieces)
     if number == 0 or whole == 0:
         return
     starts, stops, keys, like, times = pieces
@@ -175,7 +176,7 @@ def _duplicates(
         all_chars += size
         if like[k] != k or (every and times[k] > 1):
             chars += size
-    column = _PARAGRAPHS if paragraphs else _LINES
+    column = _PARAGRAPHS if width == 2 else _LINES
     found[column] = repeated / number
     found[column + 1] = chars / (whole if whole > 0 else all_chars) if repeated else 0.0
 

@@ -10,10 +10,10 @@ that take space (Indic) part words, flags and emoji are none.
 
 `PUNCTUATED`: datatrove takes spaCy's tokens. Here a whitespace word loses the `EDGE_SIGNS` at both
 ends, one by one, a row of full stops as one, `HEAD_SIGNS` at its start, a full stop at its end
-unless it makes an initial ("J."), and `'s`; inside, full stops in a row, `…`, a dash or one of
+unless it makes an initial ("J."), and the ends `'s`, `'d`, `'m`, `'ll`, `'re`, `'ve`, `n't`; inside, full stops in a row, `…`, a dash or one of
 `JOINTS` after a letter or digit and before a letter, a comma between letters, and a full stop
-between a small and a capital letter part it. Differs: no contractions ("don't"), units ("5km"),
-abbreviations ("e.g."), emoticons, web addresses, signs of category So.
+between a small and a capital letter part it; pictures and box-drawing signs stand alone. Differs:
+no units ("5km"), abbreviations ("e.g."), emoticons, web addresses, and only most signs of category So.
 
 Source: Unicode Standard Annex 29, section 4; spaCy 3.8, language data for English.
 """
@@ -41,17 +41,26 @@ LONE_RANGES = (
 )  # fmt: skip
 """Code points of scripts without spaces, in which each character counts as a word."""
 
+ICON_RANGES = (
+    (0xA6, 0xA6), (0xA9, 0xA9), (0xAE, 0xAE), (0xB0, 0xB0), (0x2300, 0x23FF), (0x2500, 0x25FF),
+    (0x2600, 0x27BF), (0x2800, 0x28FF), (0xFFFD, 0xFFFD), (0x1F000, 0x1FAFF),
+)  # fmt: skip
+"""Most of the code points that are pictures; `PUNCTUATED` parts words at them."""
+
 Flags = npt.NDArray[np.uint32]
 Ints = npt.NDArray[np.int32]
 
 _LETTER, _DIGIT, _UPPER, _SPACE, _MARK, _LONE, _LINE = (1 << bit for bit in range(7))
 _EDGE, _HEAD, _DASH, _JOINT, _DOT, _COMMA = (1 << bit for bit in range(7, 13))
-_APOSTROPHE, _S, _ELLIPSIS, _BIND_LETTERS, _BIND_DIGITS = (1 << bit for bit in range(13, 18))
+_APOSTROPHE, _ALONE, _BIND_LETTERS, _BIND_DIGITS = (1 << bit for bit in range(13, 17))
 _WORD = _LETTER | _DIGIT | _LINE
+# From here on the flags hold which ASCII letter it is, 1 to 26, without regard to case.
+_NAME = 20
+_D, _E, _L, _M, _N, _R, _S, _T, _V = (ord(letter) - 96 for letter in "delmnrstv")
 
 _SIGNS = (
     (EDGE_SIGNS, _EDGE), (HEAD_SIGNS, _HEAD), (DASHES, _DASH), (JOINTS, _JOINT), (".", _DOT),
-    (",", _COMMA), ("'’", _APOSTROPHE), ("sS", _S), ("…", _ELLIPSIS), ("_", _LINE),  # noqa: RUF001
+    (",", _COMMA), ("'’", _APOSTROPHE), ("…", _ALONE), ("_", _LINE),  # noqa: RUF001
     (BIND_BOTH + BIND_LETTERS, _BIND_LETTERS), (BIND_BOTH + BIND_DIGITS, _BIND_DIGITS),
 )  # fmt: skip
 
@@ -72,6 +81,10 @@ def flag_table() -> Flags:
         marks[first : last + 1] |= bits[first : last + 1] & WORD == 0
         lone[:] = np.where(bits[first : last + 1] & WORD, np.uint32(_LONE | _LETTER), lone)
     table[marks] |= np.uint32(_MARK)
+    for first, last in ICON_RANGES:
+        table[first : last + 1] |= np.uint32(_EDGE | _ALONE)
+    for letter in range(1, 27):
+        table[[64 + letter, 96 + letter]] |= np.uint32(letter << _NAME)
     for signs, flag in _SIGNS:
         codes = np.array([ord(sign) for sign in signs])
         table[codes] |= np.uint32(flag)
@@ -155,9 +168,7 @@ def _dots(flags: Flags, at: int, stop: int) -> int:
 
 
 @kernel
-def _punctuated(
-    flags: Flags, start: int, stop: int, number: int, starts: Ints, stops: Ints
-) -> int:
+def _punctuated(flags: Flags, start: int, stop: int, number: int, starts: Ints, stops: Ints) -> int:
     """Adds the words of one run between whitespace; returns how many there are then."""
     while start < stop:
         width = _dots(flags, start, stop) or (flags[start] & (_EDGE | _HEAD) > 0) * 1
@@ -173,9 +184,7 @@ def _punctuated(
         end -= width
     number = _inner(flags, start, end, number, starts, stops)
     while end < stop:
-        # Only with its apostrophe can an "s" have been taken off.
-        owner = end + 1 < stop and flags[end] & _APOSTROPHE and flags[end + 1] & _S
-        width = _dots(flags, end, stop) or 1 + (owner > 0)
+        width = _dots(flags, end, stop) or _ending(flags, end, stop)
         number = _add(end, end + width, number, starts, stops)
         end += width
     return number
@@ -197,7 +206,26 @@ def _tail(flags: Flags, start: int, end: int) -> int:
         return 0 if initial else 1
     if last & _EDGE:
         return 1
-    return 2 if last & _S and end - 2 > start and flags[end - 2] & _APOSTROPHE else 0
+    for width in (2, 3):
+        if end - width > start and _ending(flags, end - width, end) == width:
+            return width
+    return 0
+
+
+@inlined
+def _ending(flags: Flags, at: int, stop: int) -> int:
+    """Returns the characters of the shortened word ("'ll") at a position; 1 if there is none."""
+    first = flags[at] >> _NAME
+    second = flags[at + 1] >> _NAME if at + 1 < stop else first & 0
+    third = flags[at + 2] >> _NAME if at + 2 < stop else first & 0
+    if first == _N and at + 1 < stop and flags[at + 1] & _APOSTROPHE and third == _T:
+        return 3
+    if not flags[at] & _APOSTROPHE:
+        return 1
+    if second in (_S, _D, _M):
+        return 2
+    two = (second == _L and third == _L) or (second in (_R, _V) and third == _E)
+    return 3 if two else 1
 
 
 @inlined
@@ -206,7 +234,7 @@ def _inner(flags: Flags, start: int, stop: int, number: int, starts: Ints, stops
     at = start
     while at < stop:
         width = _dots(flags, at, stop)
-        if not width and (flags[at] & _ELLIPSIS or (at > start and _parts(flags, at, stop))):
+        if not width and (flags[at] & _ALONE or (at > start and _parts(flags, at, stop))):
             width = 1
         if width:
             if at > start:

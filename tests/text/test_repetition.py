@@ -10,7 +10,23 @@ from curation.text.definitions import DEFINITIONS
 from curation.text.plain_repetition import repetition_of_text
 from tests.text.strategies import HARD, texts
 
-WORDS = ["a", "b", "the", "word.", "internationalisation", "é", "的", "x-y", "U.S.", "it's", "..."]
+WORDS = [
+    "a",
+    "b",
+    "the",
+    "word.",
+    "internationalisation",
+    "é",
+    "的",
+    "x-y",
+    "U.S.",
+    "it's",
+    "...",
+    "DON’T",
+    "'ll's",
+    "x©─y.",
+    "n't",
+]
 BREAKS = [" ", " ", " ", "  ", "\n", "\n\n", "\n\n\n", " \n", "\n ", "\t", "\u2003", "\u2028"]
 pairs = st.tuples(st.sampled_from(WORDS) | st.text(HARD, max_size=3), st.sampled_from(BREAKS))
 repeated = st.lists(pairs, max_size=60).map(lambda parts: "".join(map("".join, parts)))
