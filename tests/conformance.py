@@ -1,6 +1,6 @@
 """docs/conformance.md: what each definition measures, beside what the programs themselves measured.
 
-`python -m tests.conformance` writes the page anew; `tests/test_conformance.py` holds it to the code.
+`python -m tests.conformance` writes the page anew; a test holds it to the code.
 """
 
 import gzip
@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "conformance.md"
 BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 MEASURED = json.loads((ROOT / "tests/text/gopher_rivals.json").read_text(encoding="utf-8"))
 RIVALS = DEFINITIONS[1:]
-ENGLISH = "the be to of and that have with".split()
+ENGLISH = ("the", "be", "to", "of", "and", "that", "have", "with")
 SHOWN = {
     "A": ("duplicate_lines", "duplicate_line_chars", "top_3gram", "top_4gram", "duplicate_10grams"),
     "B": ("top_2gram", "top_3gram", "top_4gram"),
@@ -34,11 +34,12 @@ def read_texts() -> dict[str, str]:
     """Returns the texts by name: written for this, or rows of the sample."""
     texts = {}
     for name, entry in MEASURED["texts"].items():
-        if not isinstance(entry, str):
+        if isinstance(entry, str):
+            texts[name] = entry
+        else:
             with gzip.open(ROOT / "data/sample" / f"{entry['file']}.jsonl.gz", "rt") as lines:
                 row = [line for _, line in zip(range(entry["row"] + 1), lines, strict=False)][-1]
-            entry = json.loads(row)["text"][: entry["chars"]]
-        texts[name] = entry
+            texts[name] = json.loads(row)["text"][: entry["chars"]]
     return texts
 
 

@@ -17,9 +17,9 @@ dolma 1.2 (gopher_v2)
     trimmed; bullets `*`, `-`; only `…` is an ellipsis. Stop words: every occurrence, case counts.
 NeMo Curator 1.4
     Words that are `#`, or one of its marks of ellipsis. Trimmed lines, none blank; twelve bullets,
-    neither `-` nor `*`; "read more" ends a line like an ellipsis. Stop words: every occurrence, case
-    counts (Curator stops counting when it has enough). Differs: a letter is what `str.isalpha`
-    says.
+    neither `-` nor `*`; "read more" ends a line like an ellipsis. Stop words: every occurrence,
+    case counts (Curator stops counting when it has enough). Differs: a letter is what
+    `str.isalpha` says.
 
 Ratios without a denominator are NaN.
 """
@@ -46,7 +46,7 @@ from curation.text.words import (
 
 PUNCTUATION = (
     "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~—”％１〈（、━【「」，】；“《„’´∶．？！：～«〉》）。…»►"  # noqa: RUF001
-    "۔؟।॥｡"
+    "۔؟।॥｡"  # noqa: RUF001
 )
 """What datatrove calls punctuation, besides control characters."""
 
@@ -103,14 +103,13 @@ def rival_quality(
         lists: int64[n], the number of each text's list in `stops`; -1 for no list (0 found).
     """
     number = DEFINITIONS.index(definition)
-    splitter = PUNCTUATED if number == DATATROVE else WHITESPACE
-    table = flag_table() if splitter == PUNCTUATED else np.empty(0, np.uint32)
+    table = flag_table() if number == DATATROVE else np.empty(0, np.uint32)
     patterns = _Patterns(
         np.array([ord(sign) for sign in BULLETS[number]], np.int64),
         *_packed(ENDINGS[number]),
         *_packed(SYMBOLS[number]),
     )
-    counts = _count(offsets, data, number, splitter, table, _Stops(*stops, lists), patterns)
+    counts = _count(offsets, data, number, table, _Stops(stops, lists), patterns)
     words, every, lines = counts[:, _WORDS], counts[:, _ALL], counts[:, _LINES]
     return RivalQuality(
         words=words.astype(np.int64),
@@ -148,9 +147,15 @@ class _Patterns(NamedTuple):
 class _Stops(NamedTuple):
     """A stop word table, and the list of each text."""
 
-    keys: Offsets
-    bits: Offsets
+    table: StopTable
     lists: Offsets
+
+
+class _List(NamedTuple):
+    """A stop word table, and the key that the words of one list start from."""
+
+    table: StopTable
+    start: int
 
 
 _HASH, _ELLIPSIS, _UNDERSCORE = 0x23, 0x2026, 0x5F
@@ -162,7 +167,6 @@ def _count(
     offsets: Offsets,
     data: Bytes,
     definition: int,
-    splitter: int,
     table: npt.NDArray[np.uint32],
     stops: _Stops,
     patterns: _Patterns,
@@ -172,11 +176,12 @@ def _count(
     longest = 0
     for i in range(n):
         longest = max(longest, offsets[i + 1] - offsets[i])
+    splitter = PUNCTUATED if definition == DATATROVE else WHITESPACE
     words, pieces = make_words(longest, splitter, table), make_slices(longest)
     for i in range(n):
         text = data[offsets[i] : offsets[i + 1]]
-        number, _ = find_words(text, splitter, words)
-        _count_words(text, definition, number, words, stops, stops.lists[i], patterns, counts[i])
+        chosen = _List(stops.table, key_for_list(stops.lists[i]))
+        _count_words(text, definition, words, chosen, patterns, counts[i])
         _count_lines(text, definition, pieces, patterns, counts[i])
         if definition in (DATATROVE, DCLM):
             counts[i, _HASHES] = _occurrences(text, _HASH_SIGN, 0, 1)
@@ -219,20 +224,16 @@ def _stands(text: Bytes, at: int, pattern: Bytes, begin: int, end: int) -> bool:
 def _count_words(
     text: Bytes,
     definition: int,
-    number: int,
     words: Words,
-    stops: _Stops,
-    chosen: int,
+    stops: _List,
     patterns: _Patterns,
     counts: Floats,
 ) -> None:
     """Counts what is said of words."""
-    starts, ends, chars, first_key = (
-        words.slices.starts, words.slices.stops, words.chars, key_for_list(chosen)
-    )  # fmt: skip
-    table, met = StopTable(stops.keys, stops.bits), 0
+    number, _ = find_words(text, PUNCTUATED if definition == DATATROVE else WHITESPACE, words)
+    (starts, ends, _, _, _), chars, met = words.slices, words.chars, 0
     for k in range(number):
-        at, end, key = int64(starts[k]), int64(ends[k]), first_key
+        at, end, key = int64(starts[k]), int64(ends[k]), stops.start
         letters, plain, symbols, opens = 0, definition != DATATROVE, 0, 0
         while at < end:
             code, lower, flags, after = read_char(text, at, end)
@@ -244,7 +245,7 @@ def _count_words(
             at = after
         if definition == CURATOR:
             symbols = _is_symbol(text, int64(starts[k]), end, patterns)
-        found = find_stop(table, key)
+        found = find_stop(stops.table, key)
         counts[_STOPS] += found != 0 and (definition != DATATROVE or met & found == 0)
         met |= found
         counts[_WORDS] += opens > 0 if definition == DCLM else plain
@@ -270,9 +271,9 @@ def _is_symbol(text: Bytes, start: int, stop: int, patterns: _Patterns) -> int:
     """Returns 1 where a word is one of the symbols, else 0."""
     symbols, bounds = patterns.symbols, patterns.symbol_bounds
     for k in range(len(bounds) - 1):
-        if bounds[k + 1] - bounds[k] == stop - start:
-            if _stands(text, start, symbols, bounds[k], bounds[k + 1]):
-                return 1
+        same_size = bounds[k + 1] - bounds[k] == stop - start
+        if same_size and _stands(text, start, symbols, bounds[k], bounds[k + 1]):
+            return 1
     return 0
 
 

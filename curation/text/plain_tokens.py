@@ -44,33 +44,39 @@ def plain_words(text: str, splitter: int) -> list[str]:
 
 
 def _segmented(text: str) -> list[str]:
-    table = flag_table()
     found: list[str] = []
     at = 0
     while at < len(text):
-        if not _is_word(text[at]):
+        stop = _boundary(text, at) if _is_word(text[at]) else at + 1
+        if _is_word(text[at]) and text[at] != "_":
+            found.append(text[at:stop])
+        at = stop
+    return found
+
+
+def _boundary(text: str, at: int) -> int:
+    """Returns where the word ends that starts at a position."""
+    kind, at = text[at], at + 1
+    while at < len(text):
+        char = text[at]
+        if flag_table()[ord(char)] & _MARK:
             at += 1
             continue
-        start, kind = at, text[at]
-        at += 1
-        while at < len(text):
-            char, after = text[at], text[at + 1 : at + 2]
-            if table[ord(char)] & _MARK:
-                at += 1
-                continue
-            if _is_lone(kind) or _is_lone(char):
-                break
-            if _is_word(char):
-                kind, at = char, at + 1
-                continue
-            letters = char in BIND_BOTH + BIND_LETTERS and kind.isalpha() and after.isalpha()
-            digits = char in BIND_BOTH + BIND_DIGITS and kind.isdigit() and after.isdigit()
-            if not (letters or digits) or _is_lone(after):
-                break
+        if _is_lone(kind) or _is_lone(char):
+            break
+        if _is_word(char):
+            kind, at = char, at + 1
+        elif _binds(kind, char, text[at + 1 : at + 2]):
             at += 2
-        if text[start] != "_":
-            found.append(text[start:at])
-    return found
+        else:
+            break
+    return at
+
+
+def _binds(left: str, sign: str, right: str) -> bool:
+    letters = sign in BIND_BOTH + BIND_LETTERS and left.isalpha() and right.isalpha()
+    digits = sign in BIND_BOTH + BIND_DIGITS and left.isdigit() and right.isdigit()
+    return (letters or digits) and not _is_lone(right)
 
 
 def _is_lone(char: str) -> bool:

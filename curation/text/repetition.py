@@ -199,16 +199,16 @@ def _ngrams(
             found[column] = _too_few(definition, number)
             continue
         candidates = group_runs(shorter, runs, groups)
-        at, times = _most_frequent(shorter, candidates, groups, chars, size, definition)
+        top = _most_frequent(shorter, candidates, groups, chars, size, definition)
         runs = repeated_runs(shorter, candidates, groups, longer)
         if size > _LARGEST_TOP:
             found[column] = _duplicate(definition, longer, runs, chars, size, seen) / whole
             if definition == DOLMA:
                 found[column] *= whole / _all_chars(chars, number, size)
         elif definition == CURATOR:
-            found[column] = _deleted(text, words, at, size) / whole
+            found[column] = _deleted(text, words, top[0], size) / whole
         else:
-            found[column] = _top(definition, longer, runs, chars, size, at, times) / whole
+            found[column] = _top(definition, longer, runs, chars, size, top) / whole
         shorter, longer = longer, shorter
 
 
@@ -221,7 +221,7 @@ def _too_few(definition: int, number: int) -> float:
 
 
 @inlined
-def _most_frequent(  # noqa: PLR0913
+def _most_frequent(
     shorter: Runs, number: int, groups: Groups, chars: Ints, size: int, definition: int
 ) -> tuple[int, int]:
     """Returns where the most frequent n-gram stands first, and how often it stands there."""
@@ -241,10 +241,11 @@ def _most_frequent(  # noqa: PLR0913
 
 
 @inlined
-def _top(  # noqa: PLR0913
-    definition: int, runs: Runs, number: int, chars: Ints, size: int, at: int, times: int
+def _top(
+    definition: int, runs: Runs, number: int, chars: Ints, size: int, top: tuple[int, int]
 ) -> int:
-    """Returns the characters of the most frequent n-gram, which first stands at `at`."""
+    """Returns the characters of the most frequent n-gram; `top`: its first place, its times."""
+    at, times = top
     if definition in (PAPER, DCLM) and times == 1:
         return 0
     length = int64(chars[at + size]) - int64(chars[at])
@@ -272,13 +273,7 @@ def _deleted(text: Bytes, words: Slices, at: int, size: int) -> int:
             pattern[length] = text[place]
             length += 1
     # Knuth, Morris and Pratt: linear, whatever the text.
-    border, long = np.zeros(length + 1, np.int32), 0
-    for k in range(1, length):
-        while long and pattern[k] != pattern[long]:
-            long = border[long]
-        long += pattern[k] == pattern[long]
-        border[k + 1] = long
-    times = long = 0
+    border, long, times = _borders(pattern, length), 0, 0
     for place in range(len(text)):
         while long and text[place] != pattern[long]:
             long = border[long]
@@ -289,10 +284,20 @@ def _deleted(text: Bytes, words: Slices, at: int, size: int) -> int:
     return times * count_chars(pattern, 0, length)
 
 
+@kernel
+def _borders(pattern: Bytes, length: int) -> Ints:
+    """Returns for each start of a pattern how much of its end is also its start."""
+    border, long = np.zeros(length + 1, np.int32), 0
+    for k in range(1, length):
+        while long and pattern[k] != pattern[long]:
+            long = border[long]
+        long += pattern[k] == pattern[long]
+        border[k + 1] = long
+    return border
+
+
 @inlined
-def _duplicate(  # noqa: PLR0913
-    definition: int, runs: Runs, number: int, chars: Ints, size: int, seen: Ints
-) -> int:
+def _duplicate(definition: int, runs: Runs, number: int, chars: Ints, size: int, seen: Ints) -> int:
     """Returns the characters of duplicate n-grams."""
     (places, like), total, end = runs, 0, 0
     for k in range(number):

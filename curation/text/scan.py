@@ -28,7 +28,7 @@ _ASCII_SPACE = np.array([chr(code).isspace() for code in range(128)], np.uint8)
 
 
 def _trailing_zeros(_: Any, value: Any) -> tuple[Any, Any]:
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    def generate(context: Any, builder: Any, _: Any, values: Any) -> Any:
         flag = context.get_constant(types.boolean, False)  # noqa: FBT003 - 0 gives 64
         return builder.cttz(values[0], flag)
 

@@ -10,10 +10,11 @@ that take space (Indic) part words, flags and emoji are none.
 
 `PUNCTUATED`: datatrove takes spaCy's tokens. Here a whitespace word loses the `EDGE_SIGNS` at both
 ends, one by one, a row of full stops as one, `HEAD_SIGNS` at its start, a full stop at its end
-unless it makes an initial ("J."), and the ends `'s`, `'d`, `'m`, `'ll`, `'re`, `'ve`, `n't`; inside, full stops in a row, `…`, a dash or one of
-`JOINTS` after a letter or digit and before a letter, a comma between letters, and a full stop
-between a small and a capital letter part it; pictures and box-drawing signs stand alone. Differs:
-no units ("5km"), abbreviations ("e.g."), emoticons, web addresses, and only most signs of category So.
+unless it makes an initial ("J."), and the ends `'s`, `'d`, `'m`, `'ll`, `'re`, `'ve`, `n't`. Inside,
+it is parted by full stops in a row, `…`, pictures and box-drawing signs, by a dash or one of
+`JOINTS` after a letter or digit and before a letter, by a comma between letters, and by a full stop
+between a small and a capital letter. Differs: no units ("5km"), abbreviations ("e.g."), emoticons,
+web addresses, and only most signs of category So.
 
 Source: Unicode Standard Annex 29, section 4; spaCy 3.8, language data for English.
 """

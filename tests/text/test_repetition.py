@@ -22,7 +22,7 @@ WORDS = [
     "U.S.",
     "it's",
     "...",
-    "DON’T",
+    "DON\u2019T",
     "'ll's",
     "x©─y.",
     "n't",
@@ -99,7 +99,7 @@ def test_many_distinct_lines_are_measured():
 def test_words_that_collide_cost_no_more_than_the_bound():
     # Multiples of a power of two in the upper bytes meet in few slots of the table.
     words = b" ".join(b"%c%c%c%c%c%c%c" % (65, 65, 65, 65, 65, k % 26 + 65, k // 26 + 33)
-                      for k in range(0, 2000))  # fmt: skip
+                      for k in range(2000))  # fmt: skip
     assert measure([words + b" " + words])[0][-1] == pytest.approx(0.5, abs=0.01)
 
 
