@@ -49,7 +49,9 @@ def ours(texts, rounds):
     """Returns the CPU seconds of each of our stages, by name."""
     import pyarrow as pa
 
+    from curation.buffers import text_buffers
     from curation.stages import KINDS
+    from curation.text.minhash import make_permutations, sign
 
     arrays = [pa.array(texts[at : at + 512], pa.large_string()) for at in range(0, len(texts), 512)]
     batches = [pa.RecordBatch.from_arrays([array], ["text"]) for array in arrays]
@@ -59,7 +61,8 @@ def ours(texts, rounds):
         for kind in STAGES[:2]
         for definition in ("datatrove", "dclm", "dolma", "curator")
     }
-    functions[SIGNATURE] = KINDS["minhash_dedup"](kind="minhash_dedup", permutations=128).keys()
+    permutations = make_permutations(128, 1)
+    functions[SIGNATURE] = lambda batch: sign(*text_buffers(batch["text"]), 5, *permutations)
     return {
         name: best_seconds(lambda score=score: [score(batch) for batch in batches], rounds)
         for name, score in functions.items()

@@ -60,6 +60,7 @@ def render_card(manifest: Manifest, recipe: Mapping[str, Any]) -> str:
         "| --- | --- | --- | --- |",
         *[_stage_row(stage) for stage in manifest.stages],
         "",
+        *_warnings(manifest),
         "## Shards",
         "",
         "| file | documents | bytes | sha256 |",
@@ -88,6 +89,12 @@ def _source_row(source: dict[str, Any], manifest: Manifest) -> str:
 def _stage_row(stage: StageCount) -> str:
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(stage.rejects.items()))
     return f"| {stage.name} | {stage.documents_in:,} | {stage.documents_out:,} | {reasons} |"
+
+
+def _warnings(manifest: Manifest) -> list[str]:
+    """Says which rules removed an unusual share; none did in most datasets."""
+    lines = [f"- {removal.line()}" for removal in manifest.warnings]
+    return ["## Unusual shares removed", "", *lines, ""] if lines else []
 
 
 def _without_nulls(value: Any) -> Any:

@@ -6,11 +6,12 @@
     +-- DataError            files are missing, damaged or not what their record says
     +-- DriftError           what is on disk was made from something else than what is asked for
     +-- StageError           a stage failed on more documents than can be called bad data
+    +-- RemovalError         an unusual share of a source was rejected: stopped before more is spent
 
 A bad *document* is none of these: it becomes a reject with a reason.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -40,6 +41,19 @@ class DriftError(CurationError):
 
 class StageError(CurationError):
     """A stage failed on more documents of a shard than bad data explains."""
+
+
+class RemovalError(CurationError):
+    """An unusual share of a source was rejected; the run stopped before more is spent on it.
+
+    Args:
+        message: The one line.
+        details: Further lines for people: the common reasons, with documents as examples.
+    """
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -164,6 +164,81 @@ class InputEntry(BaseModel):
     stamp: str
 
 
+class RemovalReason(BaseModel):
+    """A common reason of a source, with documents that it took."""
+
+    stage: str
+    reason: str
+    documents: int
+    examples: list[dict[str, Any]] = Field(default_factory=list)
+    """doc_id, url, and what is known of value, bound, detail, other_id and similarity."""
+
+
+class Removal(BaseModel):
+    """An unusual share of a source that a rule, a stage, or all of them together rejected."""
+
+    source: str
+    stage: str | None = None
+    """None: all stages so far."""
+    reason: str | None = None
+    """None: all reasons of the stage."""
+    level: Literal["warn", "stop"]
+    removed: int
+    documents: int
+    """Documents that met the stage; reasons with a limit of their own are left out."""
+    bound: float
+    """The share that was exceeded, of `curation.limits`."""
+    setting: str
+    """The table of the recipe that the bound to stop comes from."""
+    reasons: list[RemovalReason] = Field(default_factory=list)
+    """The most common reasons of the source, of all stages so far."""
+
+    def line(self) -> str:
+        """Says it in one line."""
+        who = ".".join(part for part in (self.stage, self.reason) if part) or "all stages together"
+        return (
+            f"source '{self.source}': {who} rejected {self.removed / self.documents:.1%} "
+            f"({self.removed:,} of {self.documents:,} documents), more than "
+            f"{self.level}_above = {self.bound:g}"
+        )
+
+    def details(self) -> list[str]:
+        """Returns a line for each common reason and each example; their texts are the web's."""
+        lines = []
+        for reason in self.reasons:
+            lines.append(f"  {reason.stage}.{reason.reason} {reason.documents:,}, e.g.")
+            for example in reason.examples:
+                shown = [f"{name} {value}"[:80] for name, value in example.items() if name in _TOLD]
+                where = str(example.get("url") or example.get("record_id"))[:120]
+                lines.append("    " + "  ".join([example["doc_id"], where, *shown]))
+        return lines
+
+    def allow(self) -> str:
+        """Returns the setting that would let this pass."""
+        table = self.setting
+        if table == "guard" or table.startswith(f"guard.sources.{self.source}"):
+            names = [part for part in (self.stage, self.reason) if part]
+            table = ".".join(
+                ["guard", "sources", self.source, *(["rules", *names] if names else [])]
+            )
+        return f"{table}.stop_above=1"
+
+
+def explain(removals: Iterable[Removal]) -> list[str]:
+    """Returns lines for people: by source, what is unusual, then the common reasons once."""
+    by_source: dict[str, list[Removal]] = {}
+    for removal in removals:
+        by_source.setdefault(removal.source, []).append(removal)
+    return [
+        line
+        for found in by_source.values()
+        for line in (*(removal.line() for removal in found), *found[-1].details())
+    ]
+
+
+_TOLD = ("value", "bound", "detail", "similarity", "other_id")
+
+
 class Totals(BaseModel):
     """The whole dataset in five numbers."""
 
@@ -194,6 +269,8 @@ class Manifest(BaseModel):
     inputs: list[InputEntry] = Field(default_factory=list)
     shards: list[ShardEntry] = Field(default_factory=list)
     audit: dict[str, FileRecord] = Field(default_factory=dict)
+    warnings: list[Removal] = Field(default_factory=list)
+    """Unusual shares that rules removed of a source."""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     peak_rss_bytes: int = 0

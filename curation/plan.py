@@ -1,8 +1,9 @@
 """From a recipe to work: shards of input, segments of stages, directories and fingerprints.
 
 Consecutive batch stages form a segment: one pass over a shard. Global stages end a segment; the
-next one applies their decisions as it reads. Shard k of a segment comes from shard k of the one
-before, and the last segment is written out in a seeded order of its own:
+next one applies their decisions as it reads. They share one unless one has to see what another
+writes. Shard k of a segment comes from shard k of the one before, and the last segment is written
+out in a seeded order of its own:
 
     00 read extract normalize ...  ->  01 unique_id exact_dedup minhash_dedup | split  ->  output
 """
@@ -108,7 +109,8 @@ def segments_of(recipe: Recipe) -> list[Segment]:
         if isinstance(stage, BatchStage):
             layout[-1][1].append(stage)
         elif isinstance(stage, GlobalStage):
-            if layout[-1][1] or len(layout) == 1:
+            decided, scored = layout[-1]
+            if scored or len(layout) == 1 or any(_matters(other, stage) for other in decided):
                 layout.append(([], []))
             layout[-1][0].append(stage)
     if len(layout) == 1:
@@ -116,6 +118,11 @@ def segments_of(recipe: Recipe) -> list[Segment]:
     if not any(isinstance(stage, UniqueId) for stage in recipe.stages):
         layout[1][0].insert(0, UniqueId(kind="unique_id"))
     return _fingerprinted(recipe, layout)
+
+
+def _matters(stage: GlobalStage, later: GlobalStage) -> bool:
+    """Says whether what one stage writes, or rejects as it is applied, may matter to a later."""
+    return bool(stage.rules() or later.reads() & set(stage.writes().names))
 
 
 def _fingerprinted(

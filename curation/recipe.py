@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from curation.errors import RecipeError, unknown_name
+from curation.limits import Guard
 from curation.manifest import fingerprint_of
 from curation.schema import DOCUMENT
+from curation.scopes import expand_scopes, scoped_tables
 from curation.source import Source
 from curation.sources import KINDS as SOURCE_KINDS
 from curation.stage import GlobalStage, Stage
@@ -44,6 +46,8 @@ class Recipe(BaseModel):
     sources: tuple[Source, ...]
     stages: tuple[Stage, ...] = ()
     output: Output = Output()
+    guard: Guard = Guard()
+    """When an unusual share of a source is rejected; it changes no data, so it is no identity."""
 
     def settings(self) -> dict[str, Any]:
         """Returns the recipe as plain JSON values, with every default filled in."""
@@ -55,16 +59,20 @@ class Recipe(BaseModel):
             "sources": [source.model_dump(mode="json") for source in self.sources],
             "stages": [stage.model_dump(mode="json") for stage in self.stages],
             "output": self.output.model_dump(mode="json"),
+            "guard": self.guard.model_dump(mode="json"),
         }
 
     def written(self) -> dict[str, Any]:
         """Returns the recipe as plain values, without the settings that are at their defaults."""
         parts: dict[str, Any] = {}
+        implied = [part for stage in self.stages for part in stage.implied()]
         for name in ("sources", "stages"):
             parts[name] = [
                 {"kind": part.kind, **part.model_dump(mode="json", exclude_defaults=True)}
                 for part in getattr(self, name)
+                if part not in implied
             ]
+        guard = self.guard.model_dump(mode="json", exclude_defaults=True)
         return {
             "name": self.name,
             "version": self.version,
@@ -72,6 +80,7 @@ class Recipe(BaseModel):
             "score_all": self.score_all,
             **parts,
             "output": self.output.model_dump(mode="json", exclude_defaults=True),
+            **({"guard": guard} if guard else {}),
         }
 
     def fingerprint(self) -> str:
@@ -127,11 +136,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
 
 def _resolve_files(stages: Any, base: Path) -> None:
     """Makes the files that stages name absolute; what is malformed is for the check to say."""
-    for table in stages if isinstance(stages, list) else []:
-        model = STAGE_KINDS.get(str(table.get("kind"))) if isinstance(table, dict) else None
-        for name in model.files if model else ():
-            if isinstance(table.get(name), str):
-                table[name] = str(base / Path(table[name]).expanduser())
+    for stage in stages if isinstance(stages, list) else []:
+        model = STAGE_KINDS.get(str(stage.get("kind"))) if isinstance(stage, dict) else None
+        for table in scoped_tables(stage) if model else ():
+            for name in model.files & set(table) if model else ():
+                table[name] = _resolved(table[name], base)
+
+
+def _resolved(value: Any, base: Path) -> Any:
+    if isinstance(value, list):
+        return [_resolved(part, base) for part in value]
+    return str(base / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -146,23 +161,35 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """
     values = dict(raw)
     sources = _parse_parts(values.pop("sources", []), "source", SOURCE_KINDS, where)
-    stages = _parse_parts(values.pop("stages", []), "stage", STAGE_KINDS, where)
+    names = [source.name for source in sources]
+    stages = _parse_parts(values.pop("stages", []), "stage", STAGE_KINDS, where, names)
     check_names(values, Recipe, where, "setting")
     if isinstance(values.get("output"), Mapping):
         check_names(values["output"], Output, where, "setting of [output]")
+    if isinstance(values.get("guard"), Mapping):
+        check_names(values["guard"], Guard, where, "setting of [guard]")
     bare = build(Recipe, {**values, "sources": (), "stages": ()}, where)
     recipe = bare.model_copy(
         update={
             "sources": tuple(sources),
-            "stages": tuple(_seeded(stage, bare.seed) for stage in stages),
+            "stages": tuple(
+                _seeded(part, bare.seed) for stage in stages for part in (stage, *stage.implied())
+            ),
         }
     )
     _check_sources(recipe, where)
     _check_stages(recipe, where)
+    _check_guard(recipe, where)
     return recipe
 
 
-def _parse_parts(tables: Any, what: str, kinds: Mapping[str, type], where: str) -> list[Any]:
+def _parse_parts(
+    tables: Any,
+    what: str,
+    kinds: Mapping[str, type],
+    where: str,
+    sources: Sequence[str] | None = None,
+) -> list[Any]:
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
         raise RecipeError(f"{where}: '{what}s' is not a list of tables; write [[{what}s]]")
     parts: list[Any] = []
@@ -176,9 +203,22 @@ def _parse_parts(tables: Any, what: str, kinds: Mapping[str, type], where: str) 
             raise RecipeError(f"{where}: {unknown_name(f'{what} kind', kind, kinds)}")
         model = kinds[kind]
         label = f"{place} ({table.get('name', kind)})"
-        check_names(table, model, label, "setting")
-        parts.append(build(model, table, label))
+        for plain in [table] if sources is None else _scopes(table, model, sources, label):
+            check_names(plain, model, label, "setting")
+            parts.append(build(model, plain, label))
     return parts
+
+
+def _scopes(
+    table: Mapping[str, Any], model: type, sources: Sequence[str], label: str
+) -> list[dict[str, Any]]:
+    tables = expand_scopes(table, sources, label)
+    if len(tables) > 1 and issubclass(model, GlobalStage):
+        raise RecipeError(
+            f"{label}: has settings for single sources or languages, but decides over all "
+            "documents at once; write two stages with a name and sources of their own"
+        )
+    return tables
 
 
 def _seeded(stage: Stage, seed: int) -> Stage:
@@ -205,29 +245,56 @@ def _check_sources(recipe: Recipe, where: str) -> None:
 def _check_stages(recipe: Recipe, where: str) -> None:
     """Checks that columns exist when they are read, and that no score overwrites another."""
     everywhere = frozenset(source.name for source in recipe.sources)
-    covered: dict[str, frozenset[str]] = {}
+    met: dict[str, list[Stage]] = {}
     columns = set(DOCUMENT.names)
     for stage in recipe.stages:
-        mine = frozenset(stage.sources) if stage.sources is not None else everywhere
-        both = covered.get(stage.name, frozenset()) & mine
-        if both:
-            raise RecipeError(
-                f"{where}: two stages named '{stage.name}' apply to source '{min(both)}'; "
-                'give one of them name = "..." or disjoint sources'
-            )
-        if isinstance(stage, GlobalStage) and stage.name in covered:
+        for other in met.get(stage.name, []):
+            both = _shared_sources(stage, other, everywhere)
+            if both:
+                raise RecipeError(
+                    f"{where}: two stages named '{stage.name}' apply to source '{min(both)}'; "
+                    'give one of them name = "..." or disjoint sources or languages'
+                )
+        if isinstance(stage, GlobalStage) and stage.name in met:
             raise RecipeError(
                 f"{where}: two {stage.kind} stages are named '{stage.name}'; "
                 'give one of them name = "..."'
             )
-        covered[stage.name] = covered.get(stage.name, frozenset()) | mine
-        missing = sorted(stage.needs - columns)
+        met.setdefault(stage.name, []).append(stage)
+        missing = sorted(stage.reads() - columns)
         if missing:
             raise RecipeError(
                 f"{where}: stage {stage.name} needs column '{missing[0]}', which no earlier stage "
                 f"writes; found {', '.join(sorted(columns))}; put the stage that writes it before"
             )
         columns.update(stage.writes().names)
+
+
+def _check_guard(recipe: Recipe, where: str) -> None:
+    """Checks that limits are for sources and stages that there are."""
+    guard, names = recipe.guard, [source.name for source in recipe.sources]
+    for name in guard.sources:
+        if name not in names:
+            raise RecipeError(f"{where}: {unknown_name('source in [guard.sources]', name, names)}")
+    stages = {"read", "unique_id", *(stage.name for stage in recipe.stages)}
+    for rules in (guard.rules, *(limits.rules for limits in guard.sources.values())):
+        for rule in rules:
+            if not any(rule == name or rule.startswith(f"{name}.") for name in stages):
+                raise RecipeError(
+                    f"{where}: {unknown_name('stage in [guard.rules]', rule, stages)}"
+                )
+
+
+def _shared_sources(one: Stage, other: Stage, everywhere: frozenset[str]) -> frozenset[str]:
+    """Returns the sources in which there may be documents that both stages apply to."""
+    for this, that in ((one, other), (other, one)):
+        if this.languages is not None and (
+            set(this.languages) <= set(that.except_languages)
+            or (that.languages is not None and not set(this.languages) & set(that.languages))
+        ):
+            return frozenset()
+    of = [everywhere if part.sources is None else set(part.sources) for part in (one, other)]
+    return frozenset(of[0] & of[1])
 
 
 def _apply_override(raw: dict[str, Any], override: str) -> None:
@@ -241,6 +308,8 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     target: Any = raw
     for parent in parents:
+        if parent in ("sources", "stages") and target is raw and parent not in raw:
+            raise RecipeError(f"--set {override}: the recipe has no [[{parent}]]")
         target = _descend(target, parent, override)
     if not isinstance(target, dict):
         raise RecipeError(f"--set {override}: name the source or stage, e.g. stages.split.seed=3")
@@ -253,6 +322,4 @@ def _descend(target: Any, name: str, override: str) -> Any:
         if name not in named:
             raise RecipeError(f"--set {override}: {unknown_name('name', name, named)}")
         return named[name]
-    if name in ("sources", "stages") and name not in target:
-        raise RecipeError(f"--set {override}: the recipe has no [[{name}]]")
     return target.setdefault(name, {})

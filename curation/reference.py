@@ -1,68 +1,154 @@
-"""The table of stages in the README, made from the stages themselves.
+"""The reference of stages, made from the stages themselves: a table, and a page with every setting.
 
-`python -m curation.reference` prints it; with file names it rewrites the part of those files
-between the two markers.
+`python -m curation.reference README.md docs/stages.md` rewrites the part of those files between
+the markers; without arguments it prints both.
 """
 
 import inspect
+import json
+import re
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from curation.shards import replacing
-from curation.stage import GlobalStage, Rule, Stage
+from curation.stage import BatchStage, GlobalStage, Rule, Stage
 from curation.stages import KINDS
-
-BEGIN, END = "<!-- stages: begin -->", "<!-- stages: end -->"
 
 
 def stage_table() -> str:
     """Returns the Markdown table of all stage kinds, in the order in which rows meet them."""
     lines = [
-        "| kind | what it does | writes | rejects when (defaults) |",
+        "| kind | what it does | rejects when | source |",
         "| --- | --- | --- | --- |",
     ]
-    for kind, model in KINDS.items():
-        stage = model(kind=kind)
-        module = inspect.getmodule(model)
-        file = Path(str(module.__file__)).name if module else ""
-        about = (inspect.getdoc(model) or "").split("\n\n")[0].replace("\n", " ").rstrip(".")
-        writes = ", ".join(f"`{name}`" for name in stage.writes().names)
-        link = f"[`{kind}`](curation/stages/{file})"
-        lines.append(f"| {link} | {about} | {writes} | {_rejects(stage)} |")
+    for kind, stage in _examples():
+        link = f"[`{kind}`](docs/stages.md#{kind})"
+        reasons = ", ".join(f"`{rule.reason}`" for rule in stage.rules())
+        lines.append(
+            f"| {link} | {_about(stage)} | {reasons or _always(stage)} | {_source(stage)} |"
+        )
     return "\n".join(lines)
 
 
-def _rejects(stage: Stage) -> str:
-    rules = [f"`{rule.reason}`: {_condition(rule)}" for rule in stage.rules()]
-    if not rules and isinstance(stage, GlobalStage):
-        rules = ["another document is kept in its place"]
-    return "; ".join(rules) or "never"
+def stage_pages() -> str:
+    """Returns a Markdown section for each stage kind: text, settings, columns and rules."""
+    return "\n".join(_page(kind, stage) for kind, stage in _examples())
 
 
-def _condition(rule: Rule) -> str:
+PARTS: dict[str, Callable[[], str]] = {"stages": stage_table, "reference": stage_pages}
+"""What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
+
+
+def _examples() -> Iterator[tuple[str, Stage]]:
+    for kind, model in KINDS.items():
+        # Without validation: an example may name a file that is not there.
+        yield kind, model.model_construct(kind=kind, **model.example)
+
+
+def _about(stage: Stage) -> str:
+    return (inspect.getdoc(type(stage)) or "").split("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
+def _source(stage: Stage) -> str:
+    """Returns what a module's docstring says after "Source:", up to the first semicolon or stop."""
+    about = inspect.getdoc(inspect.getmodule(type(stage))) or ""
+    found = re.search(r"Sources?:\s+(.+?)(?:;|(?<!al)\.\s|\.?\s*\Z)", about, re.DOTALL)
+    return " ".join(found[1].split()) if found else "ours"
+
+
+def _always(stage: Stage) -> str:
+    return "decided over all documents" if isinstance(stage, GlobalStage) else "never"
+
+
+def _page(kind: str, stage: Stage) -> str:
+    file = Path(inspect.getfile(type(stage))).name
+    how = "batch by batch" if isinstance(stage, BatchStage) else "over all documents at once"
+    parts = [
+        f"## {kind}\n",
+        f"{inspect.getdoc(type(stage)) or ''}\n",
+        f"Works {how}. Source: {_source(stage)}. Code: [`{file}`](../curation/stages/{file}).\n",
+        _section("setting | default | meaning", _settings(stage)),
+        _section("column | type | unit, range | meaning", map(_column, stage.writes())),
+        _section("reason | rejected when (defaults)", map(_rule, stage.rules())),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _section(head: str, rows: Iterator[str]) -> str:
+    lines = list(rows)
+    rule = " | ".join("---" for _ in head.split("|"))
+    return "\n".join([f"| {head} |", f"| {rule} |", *lines, ""]) if lines else ""
+
+
+def _settings(stage: Stage) -> Iterator[str]:
+    for name, field in type(stage).model_fields.items():
+        if name not in Stage.model_fields:
+            default = (
+                "required"
+                if field.is_required()
+                else _default(field.get_default(call_default_factory=True))
+            )
+            yield f"| `{name}` | {default} | {_cell(field.description or '')} |"
+
+
+def _default(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, dict) and len(str(value)) > 80:
+        return f"{len(value)} entries"
+    shown = json.dumps(value, default=str, ensure_ascii=False)
+    return f"`{_cell(shown)}`" if len(shown) <= 120 else f"`{_cell(shown[:117])}...`"
+
+
+def _column(field: pa.Field) -> str:
+    facts = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
+    unit = ", ".join(fact for fact in (facts.get("unit"), facts.get("range")) if fact)
+    return (
+        f"| `{field.name}` | {_cell(str(field.type))} | {unit} | {_cell(facts.get('about', ''))} |"
+    )
+
+
+def _rule(rule: Rule) -> str:
     sides = []
     if rule.low is not None:
         sides.append(f"< {rule.low:g}")
     if rule.high is not None:
         sides.append(f"> {rule.high:g}")
-    return f"{rule.column} {' or '.join(sides)}"
+    return f"| `{rule.reason}` | `{rule.column}` {' or '.join(sides)} |"
 
 
-def with_table(text: str) -> str:
-    """Returns a document with the table between its markers made anew."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the markers {BEGIN} and {END} are not both there")
-    return f"{before}{begin}\n{stage_table()}\n{end}{after}"
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def with_parts(text: str) -> str:
+    """Returns a document with what lies between known markers made anew.
+
+    Raises:
+        ValueError: There is no pair of markers.
+    """
+    met = False
+    for name, make in PARTS.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if begin in text and end in text:
+            before, _, rest = text.partition(begin)
+            text = f"{before}{begin}\n{make()}\n{end}{rest.partition(end)[2]}"
+            met = True
+    if not met:
+        raise ValueError(f"no part is marked; expected <!-- NAME: begin --> with {list(PARTS)}")
+    return text
 
 
 def main(arguments: list[str]) -> None:
-    """Prints the table, or writes it into the files named."""
+    """Prints all parts, or writes them into the files named."""
     if not arguments:
-        sys.stdout.write(stage_table() + "\n")
+        sys.stdout.write("\n".join(make() for make in PARTS.values()) + "\n")
     for name in arguments:
-        text = with_table(Path(name).read_text(encoding="utf-8"))
+        text = with_parts(Path(name).read_text(encoding="utf-8"))
         with replacing(Path(name)) as file:
             file.write(text.encode())
 

@@ -35,6 +35,7 @@ from curation.manifest import (
 )
 from curation.output import AuditItem, ClustersItem, GatherItem, LayoutItem
 from curation.plan import Plan, Segment
+from curation.removal import Removals
 from curation.stage import KeyShard
 from curation.work import DecideItem, Item, KeysItem, SegmentItem
 
@@ -70,6 +71,7 @@ Steps = Generator[Step, list[Record], Manifest]
 class _Funnel:
     """Adds up what the steps report."""
 
+    removals: Removals
     stages: dict[str, StageCount] = field(default_factory=dict)
     sources: dict[str, SourceCount] = field(default_factory=dict)
     cpu_seconds: float = 0.0
@@ -106,6 +108,8 @@ def finished(plan: Plan, options: RunOptions) -> Manifest | None:
         )
     same = manifest.fingerprint == plan.fingerprint and manifest.inputs == _inputs(plan)
     named = (manifest.version, manifest.package_version) == (plan.recipe.version, __version__)
+    guard = plan.recipe.settings()["guard"]
+    same &= manifest.recipe.get("guard", guard) == guard  # other limits: judged again, work reused
     if not (same and named) or damaged_files(options.out, manifest):
         return None
     return manifest
@@ -116,7 +120,7 @@ def steps(plan: Plan, options: RunOptions) -> Steps:
 
     Each yielded step is answered (`send`) with the records of its items, in item order.
     """
-    funnel = _Funnel()
+    funnel = _Funnel(Removals(plan))
     kept, rejected = yield from _segment_steps(plan, options, funnel)
     (options.out / "manifest.json").unlink(missing_ok=True)
     shards, audit = yield from _output_steps(plan, options, funnel, (kept, rejected))
@@ -149,6 +153,7 @@ def _segment_steps(
         directory = options.work_directory / segment.name
         kept = _Files(_numbered(directory, "kept", len(items)), digests)
         rejected.append(_Files(_numbered(directory, "rejected", len(items)), digests))
+        funnel.removals.check(records, [files.paths for files in rejected])
         upstream = segment.fingerprint
     return kept, rejected
 
@@ -316,6 +321,7 @@ def _manifest(plan: Plan, funnel: _Funnel, shards: list[Record], audit: list[Rec
         inputs=_inputs(plan),
         shards=[_shard_entry(name, file) for r in shards for name, file in r.files.items()],
         audit={f"audit/{Path(name).name}": file for r in audit for name, file in r.files.items()},
+        warnings=funnel.removals.warnings,
         cpu_seconds=funnel.cpu_seconds,
         wall_seconds=funnel.wall_seconds,
         peak_rss_bytes=funnel.peak_rss_bytes,
@@ -336,8 +342,9 @@ def _shard_entry(name: str, file: Any) -> ShardEntry:
 def _rules(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     rules: dict[str, list[dict[str, Any]]] = {}
     for stage in plan.recipe.stages:
+        scope = stage.model_dump(mode="json", include={"sources", "languages", "except_languages"})
         for rule in stage.rules():
-            rules.setdefault(stage.name, []).append({**rule._asdict(), "sources": stage.sources})
+            rules.setdefault(stage.name, []).append({**rule._asdict(), **scope})
     return rules
 
 

@@ -48,7 +48,12 @@ DECISION = pa.schema(
         pa.field("cluster", pa.string()),  # smallest doc_id of the duplicate cluster
     ]
 )
-"""What a global stage answers: one row for each document that it rejects or puts in a cluster."""
+"""What a global stage answers: one row for each document that it rejects, puts in a cluster or
+changes. A stage that changes documents answers with further columns of its own."""
+
+
+LANGUAGE_LABEL = "language_label"
+"""The score column that says a document's language; the stage `language` writes it."""
 
 
 def make_doc_id(source: str, record_id: str) -> str:

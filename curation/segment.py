@@ -17,7 +17,7 @@ from curation.errors import CurationError, SchemaError, StageError
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
 from curation.recipe import identity
-from curation.schema import DOCUMENT
+from curation.schema import DOCUMENT, LANGUAGE_LABEL
 from curation.stage import BatchFunction, BatchStage, Columns, GlobalStage, Rule, Stage
 
 Mask = npt.NDArray[np.bool_]
@@ -99,7 +99,7 @@ class Verdicts:
                 if not cell["broken"]:
                     cell.update(broken)
                 cell["broken"].append(broken)
-                if found.other_ids is not None:
+                if found.other_ids is not None and found.other_ids[index] is not None:
                     cell.update(other_id=found.other_ids[index], similarity=broken["value"])
                 if found.details is not None:
                     cell["detail"] = found.details[index]
@@ -121,13 +121,24 @@ def opened(stage: BatchStage | GlobalStage) -> BatchFunction:
 
 
 def applies_to(stage: Stage, batch: pa.RecordBatch) -> Mask:
-    """Returns which rows a stage looks at: those of its sources that have a text."""
-    mask: Mask = np.asarray(batch.column("text").is_valid().to_numpy(zero_copy_only=False))
-    if stage.sources is None:
-        return mask
-    of_source = pc.is_in(batch.column("source"), pa.array(stage.sources, pa.string()))
-    here: Mask = np.asarray(of_source.to_numpy(zero_copy_only=False))
-    return mask & here
+    """Returns which rows a stage looks at: those with a text, of its sources and languages."""
+    mask = _as_mask(batch.column("text").is_valid())
+    if stage.sources is not None:
+        mask &= _is_in(batch.column("source"), stage.sources)
+    if stage.languages is not None:
+        mask &= _is_in(batch.column(LANGUAGE_LABEL), stage.languages)
+    if stage.except_languages:
+        mask &= ~_is_in(batch.column(LANGUAGE_LABEL), stage.except_languages)
+    return mask
+
+
+def _is_in(values: pa.Array, names: Sequence[str]) -> Mask:
+    return _as_mask(pc.is_in(values, pa.array(names, values.type)))
+
+
+def _as_mask(values: pa.BooleanArray) -> Mask:
+    mask: Mask = np.array(values.to_numpy(zero_copy_only=False))
+    return mask
 
 
 class SegmentRun:
@@ -173,9 +184,18 @@ class SegmentRun:
 
 
 def score_rows(
-    stage: BatchStage, batch: pa.RecordBatch, mask: Mask
+    stage: BatchStage | GlobalStage,
+    batch: pa.RecordBatch,
+    mask: Mask,
+    function: BatchFunction | None = None,
 ) -> tuple[pa.RecordBatch, Break]:
     """Runs a stage on the masked rows; other rows get null scores and keep their text.
+
+    Args:
+        stage: The stage.
+        batch: n documents.
+        mask: bool[n], the rows to run it on.
+        function: Makes the columns; default: the batch function that the stage opens.
 
     Returns:
         The batch with the columns in `stage.writes()`, and the rows on which the stage raised.
@@ -183,7 +203,7 @@ def score_rows(
     rows = np.flatnonzero(mask)
     everything = len(rows) == batch.num_rows
     part = batch if everything else batch.take(pa.array(rows))
-    columns, failed = _guarded(stage, part) if len(rows) else ({}, {})
+    columns, failed = _guarded(stage, part, function) if len(rows) else ({}, {})
     for field in stage.writes():
         values = columns.get(field.name)
         old = batch.column(field.name) if field.name in batch.schema.names else None
@@ -200,10 +220,12 @@ def score_rows(
     return batch, Break(stage.name, f"{stage.name}_error", where, details=list(failed.values()))
 
 
-def _guarded(stage: BatchStage, part: pa.RecordBatch) -> tuple[dict[str, pa.Array], dict[int, str]]:
+def _guarded(
+    stage: BatchStage | GlobalStage, part: pa.RecordBatch, function: BatchFunction | None
+) -> tuple[dict[str, pa.Array], dict[int, str]]:
     """Calls a stage; where it raises, finds the rows at fault by halving."""
     try:
-        return _checked(stage, part, opened(stage)(part)), {}
+        return _checked(stage, part, (function or opened(stage))(part)), {}
     except (CurationError, MemoryError):
         raise
     except Exception as error:
@@ -211,8 +233,8 @@ def _guarded(stage: BatchStage, part: pa.RecordBatch) -> tuple[dict[str, pa.Arra
             nulls = {field.name: pa.nulls(1, field.type) for field in stage.writes()}
             return nulls, {0: f"{type(error).__name__}: {error}"}
         half = part.num_rows // 2
-        left, failed = _guarded(stage, part.slice(0, half))
-        right, failed_right = _guarded(stage, part.slice(half))
+        left, failed = _guarded(stage, part.slice(0, half), function)
+        right, failed_right = _guarded(stage, part.slice(half), function)
         failed |= {half + row: message for row, message in failed_right.items()}
         if len(failed) > max(10, part.num_rows // 4):
             raise StageError(

@@ -9,12 +9,15 @@ docstring under each, `writes`, `rules`, and the work (`open`, or `keys` and `de
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from curation.schema import LANGUAGE_LABEL
 
 Columns = Mapping[str, pa.Array | npt.NDArray[Any]]
 BatchFunction = Callable[[pa.RecordBatch], Columns]
@@ -40,13 +43,24 @@ class Stage(BaseModel, ABC):
     """Columns that the stage reads; the plan checks that they exist by then."""
 
     files: ClassVar[frozenset[str]] = frozenset()
-    """Settings that name a file: relative to the recipe; identity is its content, not its place."""
+    """Settings that name a file or a list of files, relative to the recipe; identity is their
+    content, not their place."""
+    example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Values of the settings that have no default, for the table of stages."""
+
+    selects: ClassVar[frozenset[str]] = frozenset()
+    """Reasons that select by design, such as a language or a share to keep: however many documents
+    of a source they reject, the over-removal guard takes it as meant."""
 
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""
     sources: tuple[str, ...] | None = None
     """Names of the sources that the stage applies to; default: all."""
+    languages: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Values of `language_label` that the stage applies to; default: all, and none."""
+    except_languages: tuple[str, ...] = ()
+    """Values of `language_label` that the stage leaves alone."""
 
     def model_post_init(self, context: object) -> None:  # noqa: ARG002
         """Fills the name in, so that it is always there to read."""
@@ -56,6 +70,15 @@ class Stage(BaseModel, ABC):
     def column(self, quantity: str) -> str:
         """Returns the score column's name, `<stage>_<quantity>`."""
         return f"{self.name}_{quantity}"
+
+    def reads(self) -> frozenset[str]:
+        """Returns all columns that must exist before the stage."""
+        scoped = self.languages is not None or self.except_languages
+        return self.needs | {LANGUAGE_LABEL} if scoped else self.needs
+
+    def implied(self) -> "tuple[Stage, ...]":
+        """Returns the stages that a setting of this one asks for; they follow it directly."""
+        return ()
 
     @abstractmethod
     def writes(self) -> pa.Schema:
@@ -69,7 +92,7 @@ class Stage(BaseModel, ABC):
 class BatchStage(Stage):
     """Same rows, same order; appends or replaces the columns in `writes`, knows no other batch.
 
-    The runner calls it on rows of its `sources` whose `text` is not null, and gives the other
+    The runner calls it on rows of its scope whose `text` is not null, and gives the other
     rows null scores. Each row's answer must not depend on its neighbours in the batch.
     """
 
@@ -94,7 +117,7 @@ class KeyShard(NamedTuple):
     """The keys of one upstream shard: an uncompressed Arrow IPC file, one row per document.
 
     Its columns are `row` (int32, the row in the upstream shard), `doc_id`, and what `keys` made.
-    Rows that an earlier global stage rejected, or that are of other sources, are not in it.
+    Rows that an earlier global stage rejected, or that are out of the stage's scope, are not in it.
     """
 
     shard: int
@@ -117,7 +140,11 @@ class Scratch(NamedTuple):
 
 
 class GlobalStage(Stage):
-    """Sees only key columns of all shards, and answers with decisions (schema DECISION)."""
+    """Sees only key columns of all shards, and answers with decisions (schema DECISION).
+
+    The next segment applies the answer as it reads: rows that it rejects go, `apply` writes the
+    columns in `writes` (the text may be one of them), and `rules` are asked last.
+    """
 
     @abstractmethod
     def keys(self) -> BatchFunction:
@@ -127,5 +154,20 @@ class GlobalStage(Stage):
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:
         """Returns a DECISION table; its content and order depend on the documents alone.
 
-        That is: not on the number or order of the shards, on threads, or on a hash seed.
+        That is: not on the number or order of the shards, on threads, or on a hash seed. The table
+        may have further columns, for `apply` to read.
         """
+
+    def apply(self, batch: pa.RecordBatch, answer: pa.RecordBatch) -> Columns:  # noqa: ARG002
+        """Returns the columns in `writes` for the documents of a batch.
+
+        Called, like a batch stage, on rows of the stage's sources that have a text and that no
+        earlier decision rejected. By default each column is the one of the answer that is called
+        like it without the stage's name in front.
+
+        Args:
+            batch: n documents as they were when the keys were made.
+            answer: n rows, what was decided about each; null where nothing was.
+        """
+        prefix = f"{self.name}_"
+        return {name: answer.column(name.removeprefix(prefix)) for name in self.writes().names}

@@ -46,6 +46,7 @@ RECIPE: dict[str, Any] = {
         {"kind": "language"},
         {"kind": "gopher_quality"},
         {"kind": "gopher_repetition"},
+        {"kind": "line_dedup", "scope": "all", "min_documents": 2},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
         {"kind": "split", "eval_share": 0.5},

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from curation.answers import Applying, alive_rows
 from curation.guard import children_cpu_seconds
 from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
 from curation.plan import InputShard, Segment
@@ -29,8 +29,6 @@ from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts, applies_
 from curation.shards import MappedTexts, ShardWriter, read_shard, write_shard
 from curation.source import read_batches
 from curation.stage import GlobalStage, KeyShard, Scratch
-
-_FALSE = pa.scalar(False)  # noqa: FBT003 - Arrow's way to write it
 
 
 @dataclass(frozen=True)
@@ -101,9 +99,7 @@ class SegmentItem(Item):
     def work(self) -> Record:
         """Reads, scores, decides and splits the shard, batch by batch."""
         run = SegmentRun(self.segment.stages, score_all=self.score_all)
-        entry: _Reading | _Applying = (
-            _Reading(self.shard, self.batch_rows) if self.shard is not None else _Applying(self)
-        )
+        entry = self._entry()
         kept_path = self.directory / f"kept-{self.index:05d}.arrow"
         rejected_path = self.directory / f"rejected-{self.index:05d}.arrow"
         schema = self._schema(entry.schema)
@@ -123,6 +119,13 @@ class SegmentItem(Item):
             stages=[*entry.counts(), *run.counts.values()],
             sources=entry.sources(),
         )
+
+    def _entry(self) -> "_Reading | Applying":
+        if self.shard is not None:
+            return _Reading(self.shard, self.batch_rows)
+        assert self.upstream is not None
+        decided = list(zip(self.segment.decisions, self.decisions, strict=True))
+        return Applying(self.upstream, self.index, decided, self.batch_rows)
 
     def _schema(self, start: pa.Schema) -> pa.Schema:
         """The kept columns after this segment: what comes in, then scores in stage order."""
@@ -192,85 +195,6 @@ class _Reading:
         return {self.shard.source.name: self.source}
 
 
-class _Applying:
-    """Entry of every later segment: rows of the shard before, with global decisions applied."""
-
-    def __init__(self, item: SegmentItem) -> None:
-        assert item.upstream is not None
-        self.stages = item.segment.decisions
-        self.batch_rows = item.batch_rows
-        self.table = read_shard(item.upstream)
-        self.schema = self.table.schema
-        self.answers = [
-            spread_decisions(path, item.index, self.table.num_rows) for path in item.decisions
-        ]
-        self._counts = [StageCount(name=stage.name, kind=stage.kind) for stage in self.stages]
-
-    def __iter__(self) -> Iterator[tuple[pa.RecordBatch, Verdicts]]:
-        start = 0
-        for batch in self.table.to_batches(max_chunksize=self.batch_rows):
-            verdicts = Verdicts(batch.num_rows)
-            for stage, answer, count in zip(self.stages, self.answers, self._counts, strict=True):
-                part = answer.slice(start, batch.num_rows)
-                batch = self._apply(stage, part, batch, verdicts, count)  # noqa: PLW2901
-            start += batch.num_rows
-            yield batch, verdicts
-
-    def _apply(
-        self,
-        stage: GlobalStage,
-        answer: pa.RecordBatch,
-        batch: pa.RecordBatch,
-        verdicts: Verdicts,
-        count: StageCount,
-    ) -> pa.RecordBatch:
-        count.documents_in += int((~verdicts.rejected).sum())
-        rejected = answer.column("rejected").fill_null(_FALSE)
-        rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
-        taken = answer.take(pa.array(rows)).to_pydict()
-        reasons = np.array(taken["reason"], dtype=object)
-        for reason in sorted(set(taken["reason"])):
-            of_reason = np.flatnonzero(reasons == reason)
-            found = Break(
-                stage.name,
-                reason,
-                rows[of_reason],
-                np.array([taken["similarity"][i] for i in of_reason], np.float64),
-                np.array([taken["bound"][i] for i in of_reason], np.float64),
-                [taken["other_id"][i] for i in of_reason],
-            )
-            newly = verdicts.add(found)
-            count.rejects[reason] = count.rejects.get(reason, 0) + newly
-        count.documents_out += int((~verdicts.rejected).sum())
-        for field in stage.writes():
-            values = answer.column(field.name.removeprefix(f"{stage.name}_")).cast(field.type)
-            batch = batch.append_column(field, values)
-        return batch
-
-    def counts(self) -> list[StageCount]:
-        return self._counts
-
-    def sources(self) -> dict[str, SourceCount]:
-        return {}
-
-
-def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
-    """Returns the decisions on one shard, one row per upstream row; null where there is none."""
-    table = read_shard(path)
-    table = table.filter(pc.equal(table.column("shard"), shard)).combine_chunks()
-    places = np.full(rows, -1, dtype=np.int64)
-    places[table.column("row").to_numpy()] = np.arange(table.num_rows)
-    spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
-    nullable = pa.schema([field.with_nullable(True) for field in spread.schema])  # noqa: FBT003
-    return pa.RecordBatch.from_arrays(
-        [_one_chunk(column) for column in spread.columns], schema=nullable
-    )
-
-
-def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-
-
 @dataclass(frozen=True)
 class KeysItem(Item):
     """The keys that a global stage needs of one shard."""
@@ -285,10 +209,7 @@ class KeysItem(Item):
     def work(self) -> Record:
         """Writes one key row for each document that the stage looks at."""
         table = read_shard(self.upstream)
-        alive = np.ones(table.num_rows, dtype=np.bool_)
-        for path in self.decisions:
-            answer = spread_decisions(path, self.index, table.num_rows).column("rejected")
-            alive &= ~answer.fill_null(_FALSE).to_numpy(zero_copy_only=False)
+        alive = alive_rows(self.decisions, self.index, table.num_rows)
         wall, cpu = time.perf_counter(), time.process_time()
         path = self.directory / f"keys-{self.index:05d}.arrow"
         keys = [part for part in self._key_batches(table, alive) if part.num_rows]
@@ -341,9 +262,11 @@ class DecideItem(Item):
         answer = self.stage.decide(
             self.keys, MappedTexts(list(self.upstream)), Scratch(scratch, threads=self.threads)
         )
+        more = [field for field in answer.schema if field.name not in DECISION.names]
+        schema = pa.schema([*DECISION, *more])
         answer = (
-            answer.select(DECISION.names)
-            .cast(DECISION)
+            answer.select(schema.names)
+            .cast(schema)
             .sort_by([("shard", "ascending"), ("row", "ascending")])
         )
         count = StageCount(

@@ -4,48 +4,22 @@ Results go to standard output, progress and errors to standard error. Exit code 
 run failed or was stopped; 2: wrong usage, recipe or job.
 """
 
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-import typer.core
 
+import flows.questions  # noqa: F401 - adds its commands
 from curation.errors import CurationError
+from flows.command import AsJson, Dataset, UsageError, app, print_json
 
 if TYPE_CHECKING:
     from curation.manifest import Manifest
     from curation.results import RunResult
-
-
-class StoppedError(CurationError):
-    """Ctrl-C."""
-
-
-class _Commands(typer.core.TyperGroup):
-    """The commands; a stopped one says what becomes of its work, not just "Aborted"."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise StoppedError(
-                "stopped; what is finished is kept: give the same command again to resume"
-            ) from None
-
-
-app = typer.Typer(
-    name="curate",
-    cls=_Commands,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Raw web and domain text to explained Arrow shards and a fine-tuned model.",
-)
 
 
 class Runner(StrEnum):
@@ -57,8 +31,6 @@ class Runner(StrEnum):
 
 
 Recipe = Annotated[Path, typer.Argument(help="Recipe file (TOML).", metavar="RECIPE")]
-Dataset = Annotated[Path, typer.Argument(help="Directory of a finished run.", metavar="DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting: key=value. Repeatable.", metavar="KEY=VALUE"),
@@ -94,7 +66,7 @@ def plan(
     loaded_plan, options = _plan_and_options(recipe, set_, out=out, work=work)
     cast = forecast(loaded_plan, options)
     if as_json:
-        _print_json(cast.as_json(loaded_plan))
+        print_json(cast.as_json(loaded_plan))
         return
     display.OUT.print(display.plan_table(loaded_plan, cast.progress))
     display.OUT.print(cast.sentence())
@@ -157,119 +129,6 @@ def finetune(
     _report(directory, None, result, model_directory(directory, job, out), as_json=as_json)
 
 
-@app.command()
-def stats(
-    directory: Dataset,
-    by_source: Annotated[bool, typer.Option("--sources", help="Per source, too.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Print the funnel: in, out, per reason and seconds, per stage and source.
-
-    Example: `curate stats data/out/demo --sources`
-    """
-    from curation.manifest import read_manifest
-    from flows import display
-
-    manifest = read_manifest(directory)
-    if as_json:
-        _print_json(manifest.model_dump(mode="json", exclude={"recipe", "rules", "inputs"}))
-        return
-    display.OUT.print(display.funnel(manifest))
-    if by_source:
-        display.OUT.print(display.sources(manifest))
-
-
-@app.command()
-def trace(
-    directory: Dataset,
-    document: Annotated[str, typer.Argument(metavar="DOC_ID|URL", help="Which document.")],
-    as_json: AsJson = False,
-) -> None:
-    """Print the route of a document: every stage, score, bound, and the kept twin.
-
-    Example: `curate trace data/out/demo https://www.debian.org/doc/manuals/debian-faq/`
-    """
-    from curation import audit
-    from flows import display
-
-    routes = audit.trace(directory, document)
-    if as_json:
-        _print_json([{**r._asdict(), "hops": [hop._asdict() for hop in r.hops]} for r in routes])
-        return
-    for route in routes:
-        display.OUT.print(display.route(route))
-
-
-@app.command()
-def show(
-    directory: Dataset,
-    sample: Annotated[int, typer.Option(min=1, help="How many documents.")] = 3,
-    rejected: Annotated[
-        str | None,
-        typer.Option(help='Rejects of a reason ("any": of all) instead.', metavar="REASON"),
-    ] = None,
-    chars: Annotated[int, typer.Option(min=1, help="Characters of text shown.")] = 1200,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
-    as_json: AsJson = False,
-) -> None:
-    """Read kept or rejected documents in the terminal.
-
-    Example: `curate show data/out/demo --rejected near_duplicate --sample 2`
-    """
-    from curation import audit
-    from flows import display
-
-    documents = audit.sample(directory, sample, rejected=rejected, seed=seed)
-    if as_json:
-        _print_json(documents)
-        return
-    for document in documents:
-        display.OUT.print(display.document_panel(document, chars=chars))
-
-
-@app.command()
-def verify(directory: Dataset, as_json: AsJson = False) -> None:
-    """Recompute digests and check that every document is accounted for.
-
-    Example: `curate verify data/out/demo`
-    """
-    from curation import audit
-
-    broken = audit.verify(directory)
-    if as_json:
-        _print_json({"whole": not broken, "broken": broken})
-    else:
-        typer.echo("\n".join(broken) if broken else f"{directory}: whole; every promise holds")
-    if broken:
-        raise typer.Exit(1)
-
-
-@app.command()
-def diff(
-    dir_a: Annotated[Path, typer.Argument(metavar="DIR_A")],
-    dir_b: Annotated[Path, typer.Argument(metavar="DIR_B")],
-    as_json: AsJson = False,
-) -> None:
-    """Compare two datasets: settings, counts and documents that differ.
-
-    Example: `curate diff data/out/demo data/out/demo-strict`
-    """
-    from curation import audit
-    from flows import display
-
-    found = audit.diff(dir_a, dir_b)
-    if as_json:
-        _print_json(found._asdict())
-    else:
-        display.OUT.print(display.difference(found))
-
-
-class UsageError(CurationError):
-    """Options that do not go together."""
-
-    exit_code = 2
-
-
 def _need_out(out: Path | None, recipe: Path) -> None:
     if out is None:
         raise UsageError(
@@ -304,25 +163,21 @@ def _report(
             values["manifest"] = manifest.model_dump(mode="json", exclude={"recipe", "rules"})
         if result is not None:
             values["result"] = result.model_dump(mode="json")
-        _print_json(values)
+        print_json(values)
         return
     if manifest is not None:
         display.OUT.print(display.funnel(manifest))
         display.OUT.print(display.places(out, manifest))
+        display.warn(manifest)
     if result is not None and model is not None:
         display.OUT.print(display.training(result, model))
 
 
-def _print_json(value: Any) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1, default=str)
-    sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+def _fail(message: str, code: int, details: Sequence[str] = ()) -> NoReturn:
+    from flows.display import one_line
 
-
-def _fail(message: str, code: int) -> NoReturn:
-    from flows.display import plain
-
-    line = " ".join(plain(message).split())
-    sys.stderr.write(f"error: {line}\n")
+    lines = [f"error: {one_line(message)}", *map(one_line, details)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
     sys.stderr.flush()
     raise SystemExit(code)
 
@@ -331,7 +186,7 @@ def _guarded(command: Callable[[], None]) -> None:
     try:
         command()
     except CurationError as error:
-        _fail(str(error), error.exit_code)
+        _fail(str(error), error.exit_code, getattr(error, "details", ()))
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
-from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from curation.manifest import Manifest, StageCount
+from curation.manifest import Manifest, StageCount, explain
 from curation.plan import Plan
 
 if TYPE_CHECKING:
-    from curation.audit import Difference, Hop, Route
     from curation.results import RunResult
 
 _PIPED = None if sys.stdout.isatty() else 160
@@ -32,6 +30,12 @@ def plain(text: object) -> str:
     return "".join(
         "\ufffd" if char not in "\n\t" and _is_unsafe(char) else char for char in str(text)
     )
+
+
+def one_line(text: object) -> str:
+    """Returns a text for a line of a terminal: harmless, and without line breaks or tabs."""
+    shown = plain(text)
+    return shown[: len(shown) - len(shown.lstrip(" "))] + " ".join(shown.split())
 
 
 _OVERRIDES = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
@@ -57,15 +61,30 @@ def size(value: float) -> str:
     return f"{value:.1f} TB"
 
 
+SHOWN_CHARS, SHOWN_ITEMS = 60, 3
+"""How much is shown of a score that is a text or a list: `--json` gives all of it."""
+
+
 def number(value: Any) -> str:
-    """Returns a score for people: whole numbers with separators, others with four digits."""
+    """Returns a score for people: whole numbers with separators, others with four digits.
+
+    Of a long text the start is shown, and of a list its length and its first items.
+    """
     if value is None:
         return "-"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{int(value):,}"
-    return plain(value)
+    if isinstance(value, list | tuple):
+        shown = [number(item) for item in value[:SHOWN_ITEMS]]
+        return (
+            f"{len(value)} [{', '.join([*shown, *(['...'] if len(value) > len(shown) else [])])}]"
+        )
+    if isinstance(value, dict):
+        return " ".join(f"{one_line(key)} {number(item)}" for key, item in value.items())
+    text = one_line(value)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}..."
 
 
 def funnel(manifest: Manifest) -> RenderableType:
@@ -141,95 +160,11 @@ def plan_table(plan: Plan, progress: Sequence[tuple[int, int]]) -> RenderableTyp
     return Group(Text(head), table)
 
 
-def route(found: "Route") -> RenderableType:
-    """Returns the route of one document: a line for each stage, with its scores and bounds."""
-    document = found.document
-    head = Text.assemble(
-        (document["doc_id"], "bold"), "  ", document["source"], "  ",
-        plain(document["url"] or document["record_id"]),
-    )  # fmt: skip
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 2))
-    for hop in found.hops:
-        style = {"kept": "green", "rejected": "bold red"}.get(hop.verdict, "dim")
-        table.add_row(hop.stage, Text(hop.verdict.upper(), style=style), _hop_text(hop, document))
-    lines: list[RenderableType] = [head, table]
-    if found.twin is not None:
-        twin = found.twin
-        where = plain(twin["url"] or twin["source"])
-        lines.append(Text(f"  kept in its place: {twin['doc_id']}  {where}  ({twin['verdict']})"))
-    return Group(*lines)
-
-
-def _hop_text(hop: "Hop", document: dict[str, Any]) -> Text:
-    text = Text()
-    if hop.verdict == "rejected":
-        text.append(plain(document["reason"]), style="bold red")
-        for name in ("similarity", "detail", "other_id"):
-            if document.get(name) is not None:
-                text.append(f"  {name} {number(document[name])}")
-        text.append("  " if hop.scores else "")
-    bounds = _by_column(hop.bounds)
-    bounded = {bound["column"] for bound in bounds}
-    for bound in bounds:
-        shown = f"{_short(bound['column'], hop)} {number(bound['value'])} in {_interval(bound)}; "
-        text.append(shown, style="red" if bound["broken"] else "")
-    for name, value in hop.scores.items():
-        if name not in bounded and not name.endswith(("_cluster", "_similarity")):
-            text.append(f"{_short(name, hop)} {number(value)}; ", style="dim")
-    return text
-
-
-def _by_column(bounds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Joins the rules on one score into one interval."""
-    joined: dict[str, dict[str, Any]] = {}
-    for bound in bounds:
-        one = joined.setdefault(bound["column"], {**bound})
-        for side in ("low", "high"):
-            one[side] = bound[side] if one[side] is None else one[side]
-        one["broken"] = one["broken"] or bound["broken"]
-    return list(joined.values())
-
-
-def _short(column: str, hop: "Hop") -> str:
-    return column.removeprefix(f"{hop.stage}_")
-
-
-def _interval(bound: dict[str, Any]) -> str:
-    low = "" if bound["low"] is None else number(bound["low"])
-    high = "" if bound["high"] is None else number(bound["high"])
-    return f"[{low or '-inf'}, {high or 'inf'}]"
-
-
-def document_panel(document: dict[str, Any], *, chars: int) -> Panel:
-    """Returns one document to read: its head line, its verdict, and the start of its text."""
-    text = document.get("text") or ""
-    shown = plain(text[:chars]) + (f" ... ({len(text):,} characters)" if len(text) > chars else "")
-    title = f"{document['doc_id'][:12]}  {document['source']}  {plain(document['url'] or '')}"
-    if document.get("reason"):
-        value = f" {number(document['value'])}" if document.get("value") is not None else ""
-        bound = f" (bound {number(document['bound'])})" if document.get("bound") is not None else ""
-        title += f"  {document['stage']}.{document['reason']}{value}{bound}"
-    return Panel(Text(shown), title=Text(title), title_align="left", box=box.ROUNDED)
-
-
-def difference(found: "Difference", *, examples: int = 10) -> RenderableType:
-    """Returns settings, counts and documents in which two datasets differ."""
-    parts: list[RenderableType] = []
-    for title, rows in (("settings", found.settings), ("counts", found.counts)):
-        table = Table(title, "A", "B", box=box.SIMPLE_HEAD, pad_edge=False)
-        for key, a, b in rows:
-            table.add_row(key, plain(a), plain(b))
-        parts.append(table if rows else Text(f"{title}: the same"))
-    for title, documents in (
-        ("kept by A only", found.only_a),
-        ("kept by B only", found.only_b),
-        ("kept by both with other text", found.changed),
-    ):
-        parts.append(Text(f"{title}: {len(documents):,}"))
-        for document in documents[:examples]:
-            why = f"  {document['stage']}.{document['reason']}" if document.get("reason") else ""
-            parts.append(Text(f"  {document['doc_id']}  {plain(document['url'] or '')}{why}"))
-    return Group(*parts)
+def warn(manifest: Manifest) -> None:
+    """Prints the unusual shares that were removed, with reasons and examples, on stderr."""
+    for line in explain(manifest.warnings):
+        prefix = "" if line.startswith(" ") else "warning: "
+        ERR.print(Text(one_line(f"{prefix}{line}")), soft_wrap=True)
 
 
 def places(out: Path, manifest: Manifest) -> Text:

@@ -122,6 +122,9 @@ def test_every_command_answers_for_people_and_for_machines(dataset: Path, curate
         (("show", dataset, "--rejected", "exact_duplicate"), "exact_dedup.exact_duplicate"),
         (("verify", dataset), "whole; every promise holds"),
         (("diff", dataset, dataset), "settings: the same"),
+        (("stats", dataset, "--by", "rule"), "gopher_quality.few_words"),
+        (("stats", dataset, "--scores"), "few_words: >= 50"),
+        (("decide", dataset, "--set", "gopher_quality.min_words=100"), "kept -> rejected"),
     ):
         ended = curate(*arguments)
         assert ended.code == 0, ended.err
@@ -168,6 +171,29 @@ def test_diff_names_settings_and_documents(
     assert found["only_a"]
     assert not found["only_b"]
     assert {document["stage"] for document in found["only_a"]} == {"gopher_quality"}
+    assert found["sources"][0]["only_a"] == len(found["only_a"])
+    arguments = ("--set", "stages.gopher_quality.min_words=100", "--list", 1000, "--json")
+    predicted = json.loads(curate("decide", dataset, *arguments).out)
+    leaving = {one["doc_id"] for one in predicted["leaving"]["examples"]}
+    assert leaving == {one["doc_id"] for one in found["only_a"]}
+
+
+@pytest.mark.slow
+def test_the_guard_stops_a_run_and_warns_in_another(
+    project: Path, tmp_path: Path, curate: Curate
+) -> None:
+    arguments = ("run", project / "recipe.toml", "--out", tmp_path / "out", "--no-prefect")
+    stopped = curate(*arguments, "--set", "guard.stop_above=0.01")
+    assert stopped.code == 1
+    assert "more than stop_above = 0.01" in stopped.err
+    assert "https://example.org/" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert not (tmp_path / "out" / "manifest.json").exists()
+    warned = curate(*arguments, "--set", "guard.warn_above=0.01", "--set", "guard.stop_above=1")
+    assert warned.code == 0
+    assert "warning: source 'docs': " in warned.err
+    assert "121 documents in" in warned.out
+    assert curate("stats", tmp_path / "out").err.startswith("warning: ")
 
 
 @pytest.mark.parametrize(
@@ -189,6 +215,10 @@ def test_diff_names_settings_and_documents(
         (("stats", "x"), 1, "x: no manifest.json, so no finished dataset is here"),
         (("trace", "out", "https://nowhere"), 1, "no document has the id, record id or URL"),
         (("show", "out", "--rejected", "exact_dup"), 1, "did you mean 'exact_duplicate'?"),
+        (("stats", "out", "--by", "language"), 1, "no stage wrote language_label"),
+        (("stats", "out", "--score", "words"), 1, "unknown score 'words'; known: "),
+        (("decide", "out", "--set", "gopher_quality.few_word=1"), 2, "did you mean 'few_words'?"),
+        (("run", "recipe.toml", "--out", "x", "--set", "guard.stop_abov=1"), 2, "'stop_above'?"),
         (
             ("run", "recipe.toml", "--out", "x", "--no-prefect", "--finetune", "none.toml"),
             2,
@@ -222,7 +252,9 @@ def test_every_command_has_help_with_an_example(curate: Curate) -> None:
     from flows.cli import app
 
     names = [command.callback.__name__ for command in app.registered_commands]
-    assert set(names) >= {"plan", "run", "stats", "trace", "show", "diff", "verify", "finetune"}
+    assert set(names) >= {
+        "plan", "run", "stats", "trace", "show", "decide", "diff", "verify", "finetune",
+    }  # fmt: skip
     for name in names:
         ended = curate(name, "--help")
         assert ended.code == 0

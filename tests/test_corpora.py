@@ -1,5 +1,6 @@
 """Whole runs over real corpora whose ground truth is known."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,36 @@ from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, load_recipe, parse_recipe
 from curation.runner import RunOptions
 from curation.shards import read_shard
+from curation.stage import BatchStage
+from curation.stages.line_dedup import LineDedup
 
 pytestmark = [pytest.mark.slow, pytest.mark.shared]
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = 8_681
+
+# What Debian's manuals put on a quarter of their pages or more, read line by line.
+FURNITURE = {
+    "<-previousTable of Contentsnext->",
+    "<< Retour à l'accueil de la documentation",
+    "Apache > HTTP Server > Documentation > Version 2.4 > Modules",
+    "Apache > Serveur HTTP > Documentation > Version 2.4 > Modules",
+    "Apache HTTP Server Version 2.4",
+    "Serveur HTTP Apache Version 2.4",
+    "Available Languages: en | fr",
+    "Langues Disponibles: en | fr",
+    "Contributing to Rsyslog:",
+    "Copyright 2008-2020 Rainer Gerhards (Großrinderfeld), and Others.",
+    "Exim Internet Mailer",
+    "Help with configuring/using Rsyslog:",
+    "LilyPond — Manuel de notation v2.24.1 (branche stable).",
+    "LilyPond — Manuel d’initiation v2.24.1 (branche stable).",  # noqa: RUF001
+    "Part of the git(1) suite",
+    "• GitHub: rsyslog source project - detailed questions, reporting issues that are believed to "
+    "be bugs with Rsyslog",
+    "• Mailing list - best route for general questions",
+    "• Stack Exchange (View, Ask) - experimental support from rsyslog community",
+}
 
 
 def run(recipe: LoadedRecipe, out: Path) -> Manifest:
@@ -163,3 +189,31 @@ def test_near_duplicates_of_three_manual_versions(shared_data: Path, tmp_path: P
     together = sum(pair <= kept for pair in near)
     assert len(near) == 854
     assert together <= 0.01 * len(near)
+
+
+def test_furniture_of_sites_goes_and_nothing_else(
+    shared_data: Path, web: Path, tmp_path: Path
+) -> None:
+    """Every line that is cut was read: footers, navigation, names of the manual; no prose."""
+    override = f"sources.web.paths=['{shared_data}/web-warc/*.warc.gz']"
+    recipe, base = load_recipe(ROOT / "data" / "recipes" / "web.toml", [override])
+    scored = tuple(stage for stage in recipe.stages if isinstance(stage, BatchStage))[:-1]
+    changed = recipe.model_copy(update={"stages": (*scored, LineDedup())})
+    loaded, work = LoadedRecipe(changed, base), web / "work"
+    run_plan(make_plan(loaded), RunOptions(tmp_path, work=work, workers=2))
+    assert audit.verify(tmp_path) == []
+    before = {
+        row["doc_id"]: row["text"]
+        for path in work.glob("00-*/kept-*.arrow")
+        for row in read_shard(path, ["doc_id", "text"]).to_pylist()
+    }
+    cut: Counter[str] = Counter()
+    for row in documents(tmp_path).to_pylist():
+        for span in row["line_dedup_cut_spans"] or ():
+            lines = before[row["doc_id"]][span["start"] : span["end"]].splitlines()
+            cut.update(line.strip() for line in lines if line.strip())
+            assert span["kept_in"] != row["doc_id"]
+    assert set(cut) <= FURNITURE
+    assert len(cut) >= 8
+    assert sum(cut.values()) > 2_500
+    assert 5 <= read_manifest(tmp_path).stages[-1].rejects["mostly_boilerplate"] <= 40

@@ -8,7 +8,7 @@ import pytest
 from curation.job import load_job
 from curation.plan import segments_of
 from curation.recipe import load_recipe
-from curation.reference import stage_table, with_table
+from curation.reference import stage_pages, stage_table, with_parts
 from curation.sources import KINDS as SOURCE_KINDS
 from curation.stages import KINDS as STAGE_KINDS
 
@@ -16,9 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_stage_table_is_the_codes() -> None:
-    assert with_table(README) == README, "run: python -m curation.reference README.md"
+@pytest.mark.parametrize("name", ["README.md", "docs/stages.md"])
+def test_the_reference_of_stages_is_the_codes(name: str) -> None:
+    page = (ROOT / name).read_text(encoding="utf-8")
+    assert with_parts(page) == page, "run: python -m curation.reference README.md docs/stages.md"
+
+
+def test_every_stage_has_its_row_and_its_section() -> None:
     assert len(stage_table().splitlines()) == len(STAGE_KINDS) + 2
+    assert re.findall("^## (.*)$", stage_pages(), re.MULTILINE) == list(STAGE_KINDS)
 
 
 def test_every_source_and_command_is_in_the_readme() -> None:

@@ -6,6 +6,7 @@ from curation.stages.extract import Extract
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.gopher_repetition import GopherRepetition
 from curation.stages.language import Language
+from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from curation.stages.normalize import Normalize
 from curation.stages.split import Split
@@ -18,6 +19,7 @@ KINDS: dict[str, type[Stage]] = {
     "gopher_quality": GopherQuality,
     "gopher_repetition": GopherRepetition,
     "unique_id": UniqueId,
+    "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,
     "minhash_dedup": MinhashDedup,
     "split": Split,

@@ -15,13 +15,10 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from curation.buffers import text_buffers
-from curation.schema import score
+from curation.schema import LANGUAGE_LABEL, score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.text.gopher import UNSPACED, StopTable, check_stop_words, quality, stop_table
 from curation.text.gopher_rivals import rival_quality
-
-LABEL = "language_label"
-"""The optional column that says a document's language."""
 
 STOP_WORDS = {
     "en": "the be to of and that have with",  # the paper's
@@ -242,8 +239,8 @@ class GopherQuality(BatchStage):
     def _languages(self, batch: pa.RecordBatch) -> tuple[Numbers, Mask]:
         """Returns the number of each document's stop word list (-1: none), and what is unspaced."""
         labels = pa.repeat(self.language, batch.num_rows)
-        if LABEL in batch.schema.names:
-            labels = batch.column(LABEL).cast(pa.string()).fill_null(self.language)
+        if LANGUAGE_LABEL in batch.schema.names:
+            labels = batch.column(LANGUAGE_LABEL).cast(pa.string()).fill_null(self.language)
         lists = pc.index_in(labels, pa.array(list(self.stop_words), pa.string())).fill_null(-1)
         unspaced = pc.is_in(labels, pa.array(self.unspaced, pa.string()))
         return lists.to_numpy().astype(np.int64), unspaced.to_numpy(zero_copy_only=False)

@@ -14,13 +14,10 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curation.buffers import text_buffers
-from curation.schema import score
+from curation.schema import LANGUAGE_LABEL, score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.text.gopher import UNSPACED
 from curation.text.repetition import STATISTICS, repetition
-
-LABEL = "language_label"
-"""The optional column that says a document's language."""
 
 _WHAT = {
     "duplicate_lines": "Share of lines that repeat others.",
@@ -104,9 +101,9 @@ class GopherRepetition(BatchStage):
 
     def _unspaced(self, batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Returns which documents are in a language without spaces."""
-        if LABEL not in batch.schema.names:
+        if LANGUAGE_LABEL not in batch.schema.names:
             return np.zeros(batch.num_rows, np.bool_)
-        labels = batch.column(LABEL).cast(pa.string())
+        labels = batch.column(LANGUAGE_LABEL).cast(pa.string())
         found = pc.is_in(labels, pa.array(self.unspaced, pa.string()))
         return np.asarray(found.to_numpy(zero_copy_only=False))
 

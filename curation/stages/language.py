@@ -47,6 +47,8 @@ class Language(BatchStage):
 
     files: ClassVar[frozenset[str]] = frozenset({"model"})
 
+    selects = frozenset({"language"})
+
     kind: Literal["language"] = "language"
     keep: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Codes of the languages to keep, as the model writes them ("en", "pt", "zh"); default: all."""

@@ -13,9 +13,11 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T", bound=np.generic)
 
 int64 = cast("Callable[[Any], int]", np.int64)
 """Widens a byte or another small integer in a kernel, where `int` would give an unsigned one."""
@@ -49,6 +51,13 @@ def _use_cache_directory() -> None:
 
 
 _use_cache_directory()
+
+
+def read_only(array: npt.NDArray[T]) -> npt.NDArray[T]:
+    """Returns a view that cannot be written: numba compiles a kernel for each of the two."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

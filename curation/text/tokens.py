@@ -2,7 +2,7 @@ r"""How DCLM and datatrove cut text into words, in rules that are cheap.
 
 Both work on *flags*, one number for each character, so that they neither decode nor look up twice.
 
-`SEGMENTED`: DCLM takes uniseg's words and keeps those that start with a letter or digit. Here a
+`SEGMENTED`: DCLM takes uniseg's words and keeps those that start with a letter or digit. Here, a
 word is a run of letters, digits, underscores and the marks on them; one `'`, `.` or `:` and the
 like binds two letters, one `'`, `.` or `,` two digits; each character of Thai, Lao, Khmer, Myanmar,
 of Hiragana and of the ideographs is a word. Differs: Katakana binds with other letters, vowel signs

@@ -1,0 +1,72 @@
+"""Is a dataset whole, and does it keep its promises?"""
+
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+
+from curation.audit.tables import connect, rows
+from curation.manifest import Manifest, damaged_files, read_manifest
+from curation.shards import read_shard
+
+
+def verify(directory: Path) -> list[str]:
+    """Recomputes digests and checks the promises of a dataset; returns what does not hold.
+
+    Checked: every file's digest; shards against the manifest's counts; kept + rejected = in, in
+    total and by source; kept documents of the audit against those in the shards; each duplicate
+    has a surviving twin; no id is kept twice.
+    """
+    manifest = read_manifest(directory)
+    broken = [
+        f"{name}: missing, or differs from its digest"
+        for name in damaged_files(directory, manifest)
+    ]
+    if broken:
+        return broken
+    totals = manifest.totals
+    if totals.documents_kept + totals.documents_rejected != totals.documents_in:
+        broken.append(
+            f"manifest: {totals.documents_kept} kept and {totals.documents_rejected} rejected "
+            f"are not the {totals.documents_in} that came in"
+        )
+    with connect(directory) as connection:
+        counted = dict(
+            connection.execute("SELECT verdict, count(*) FROM documents GROUP BY ALL").fetchall()
+        )
+        if counted.get("kept", 0) != totals.documents_kept:
+            broken.append(f"audit: {counted.get('kept', 0)} kept, manifest {totals.documents_kept}")
+        if sum(counted.values()) != totals.documents_in:
+            broken.append(f"audit: {sum(counted.values())} rows, manifest {totals.documents_in} in")
+        broken += _check_survivors(connection)
+    return broken + _check_shards(directory, manifest)
+
+
+def _check_survivors(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    orphans = rows(
+        connection,
+        "SELECT member, survivor FROM clusters WHERE survivor NOT IN "
+        "(SELECT doc_id FROM documents WHERE verdict = 'kept' "
+        "OR stage NOT IN (SELECT stage FROM documents WHERE other_id IS NOT NULL)) LIMIT 3",
+    )
+    return [f"{row['member']}: its twin {row['survivor']} did not survive" for row in orphans]
+
+
+def _check_shards(directory: Path, manifest: Manifest) -> list[str]:
+    broken: list[str] = []
+    seen: set[str] = set()
+    for shard in manifest.shards:
+        ids = read_shard(directory / shard.path, ["doc_id"]).column(0).to_pylist()
+        if len(ids) != shard.documents:
+            broken.append(f"{shard.path}: {len(ids)} documents, manifest {shard.documents}")
+        twice = seen & set(ids)
+        if twice or len(set(ids)) != len(ids):
+            broken.append(f"{shard.path}: document {min(twice or set(ids))} is there twice")
+        seen.update(ids)
+    audited: set[str] = set()
+    for path in sorted((directory / "audit").glob("documents-*.parquet")):
+        table = pq.read_table(path, columns=["doc_id"], filters=[("verdict", "=", "kept")])
+        audited.update(table.column(0).to_pylist())
+    if audited != seen:
+        broken.append(f"shards and audit differ on {len(audited ^ seen)} kept documents")
+    return broken
