@@ -4,7 +4,8 @@
 
 PYTHON is the interpreter of an environment with datatrove (also from $RIVAL_PYTHON):
 
-    python -m venv /tmp/datatrove && /tmp/datatrove/bin/pip install datatrove==0.10.1 'xxhash<4' spacy tokenizers
+    python -m venv /tmp/datatrove
+    /tmp/datatrove/bin/pip install datatrove==0.10.1 'xxhash<4' spacy tokenizers
 
 Filters are called directly on strings, which is the best case for datatrove, one document in ten;
 ours get Arrow batches of 512 rows, as in a run. CPU seconds, best of some rounds.

@@ -101,10 +101,8 @@ def tables() -> str:
         plain = [(ours, theirs) for *_, ours, theirs in pairs if not isinstance(theirs, list)]
         equal = sum(abs(ours - theirs) < 1e-6 for ours, theirs in plain)
         near = sum(abs(ours - theirs) < 0.01 for ours, theirs in plain)
-        lines.append(
-            f"| {definition} | {MEASURED['versions'][definition]} | {len(pairs)} | {equal} | {near} "
-            f"| {len(pairs) - len(plain)} |"
-        )
+        program, tied = MEASURED["versions"][definition], len(pairs) - len(plain)
+        lines.append(f"| {definition} | {program} | {len(pairs)} | {equal} | {near} | {tied} |")
     return "\n".join(lines)
 
 

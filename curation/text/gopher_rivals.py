@@ -32,7 +32,7 @@ import numpy.typing as npt
 from curation.text.definitions import CURATOR, DATATROVE, DCLM, DEFINITIONS, DOLMA
 from curation.text.gopher import FNV_PRIME, StopTable, find_stop, key_for_list, read_char
 from curation.text.groups import Slices, make_slices
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.pieces import after_blank, before_blank, cut_pieces
 from curation.text.unicode import ALPHA, WORD
 from curation.text.words import (
@@ -109,7 +109,10 @@ def rival_quality(
         *_packed(ENDINGS[number]),
         *_packed(SYMBOLS[number]),
     )
-    counts = _count(offsets, data, number, table, _Stops(stops, lists), patterns)
+    splitter = PUNCTUATED if number == DATATROVE else WHITESPACE
+    room = _make_room(int(np.diff(offsets).max(initial=0)), splitter, table)
+    counts = np.zeros((len(offsets) - 1, _COLUMNS))
+    _count(_Texts(offsets, data), number, room, _Stops(stops, lists), patterns, counts)
     words, every, lines = counts[:, _WORDS], counts[:, _ALL], counts[:, _LINES]
     return RivalQuality(
         words=words.astype(np.int64),
@@ -162,40 +165,52 @@ _HASH, _ELLIPSIS, _UNDERSCORE = 0x23, 0x2026, 0x5F
 _PUNCTUATION = np.array(sorted({ord(sign) for sign in PUNCTUATION}), np.int64)
 
 
+class _Texts(NamedTuple):
+    """The texts: an Arrow string column."""
+
+    offsets: Offsets
+    data: Bytes
+
+
+class _Room(NamedTuple):
+    """What the measurement of one text after another writes over."""
+
+    words: Words
+    pieces: Slices
+
+
 @kernel
+def _make_room(longest: int, splitter: int, table: npt.NDArray[np.uint32]) -> _Room:
+    return _Room(make_words(longest, splitter, table), make_slices(longest))
+
+
+@lean
 def _count(
-    offsets: Offsets,
-    data: Bytes,
+    texts: _Texts,
     definition: int,
-    table: npt.NDArray[np.uint32],
+    room: _Room,
     stops: _Stops,
     patterns: _Patterns,
-) -> Floats:
-    n = len(offsets) - 1
-    counts = np.zeros((n, _COLUMNS))
-    longest = 0
-    for i in range(n):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    splitter = PUNCTUATED if definition == DATATROVE else WHITESPACE
-    words, pieces = make_words(longest, splitter, table), make_slices(longest)
-    for i in range(n):
-        text = data[offsets[i] : offsets[i + 1]]
+    counts: Floats,
+) -> None:
+    offsets = texts.offsets
+    for i in range(len(counts)):
+        text = texts.data[offsets[i] : offsets[i + 1]]
         chosen = _List(stops.table, key_for_list(stops.lists[i]))
-        _count_words(text, definition, words, chosen, patterns, counts[i])
-        _count_lines(text, definition, pieces, patterns, counts[i])
+        _count_words(text, definition, room.words, chosen, patterns, counts[i])
+        _count_lines(text, definition, room.pieces, patterns, counts[i])
         if definition in (DATATROVE, DCLM):
             counts[i, _HASHES] = _occurrences(text, _HASH_SIGN, 0, 1)
             bounds = patterns.symbol_bounds
             for k in range(len(bounds) - 1):
                 found = _occurrences(text, patterns.symbols, bounds[k], bounds[k + 1])
                 counts[i, _SYMBOLS] += found
-    return counts
 
 
 _HASH_SIGN = np.frombuffer(b"#", np.uint8)
 
 
-@kernel
+@lean
 def _occurrences(text: Bytes, pattern: Bytes, begin: int, end: int) -> int:
     """Returns what `str.count` does, for a short pattern."""
     found = at = 0
@@ -208,7 +223,7 @@ def _occurrences(text: Bytes, pattern: Bytes, begin: int, end: int) -> int:
     return found
 
 
-@inlined
+@lean_inlined
 def _stands(text: Bytes, at: int, pattern: Bytes, begin: int, end: int) -> bool:
     """Says whether a pattern stands at a position, capitals read as small letters."""
     for k in range(end - begin):
@@ -220,7 +235,7 @@ def _stands(text: Bytes, at: int, pattern: Bytes, begin: int, end: int) -> bool:
     return True
 
 
-@kernel
+@lean
 def _count_words(
     text: Bytes,
     definition: int,
@@ -258,15 +273,15 @@ def _count_words(
         counts[_PLAIN], counts[_CHARS] = 2, _middle(chars, number, 0) + _middle(chars, number, 1)
 
 
-@inlined
+@lean_inlined
 def _is_punctuation(code: int) -> bool:
     if code < 0x20 or 0x7F <= code < 0xA0:
         return code != 0x0A
     at = np.searchsorted(_PUNCTUATION, code)
-    return at < len(_PUNCTUATION) and _PUNCTUATION[at] == code
+    return bool(at < len(_PUNCTUATION) and _PUNCTUATION[at] == code)
 
 
-@inlined
+@lean_inlined
 def _is_symbol(text: Bytes, start: int, stop: int, patterns: _Patterns) -> int:
     """Returns 1 where a word is one of the symbols, else 0."""
     symbols, bounds = patterns.symbols, patterns.symbol_bounds
@@ -277,7 +292,7 @@ def _is_symbol(text: Bytes, start: int, stop: int, patterns: _Patterns) -> int:
     return 0
 
 
-@kernel
+@lean
 def _middle(chars: npt.NDArray[np.int32], number: int, upper: int) -> int:
     """Returns the length in the middle of all word lengths; of two, the lower or the upper one."""
     rank = (number - 1 + upper) // 2
@@ -293,7 +308,7 @@ def _middle(chars: npt.NDArray[np.int32], number: int, upper: int) -> int:
     return low
 
 
-@kernel
+@lean
 def _count_lines(
     text: Bytes, definition: int, pieces: Slices, patterns: _Patterns, counts: Floats
 ) -> None:
@@ -310,7 +325,8 @@ def _count_lines(
         start, stop = int64(pieces.starts[k]), int64(pieces.stops[k])
         if start < stop:
             code = read_char(text, start, stop)[0]
-            counts[_BULLET_LINES] += np.any(bullets == code)
+            for bullet in bullets:
+                counts[_BULLET_LINES] += bullet == code
         for ending in range(len(bounds) - 1):
             at = stop - (bounds[ending + 1] - bounds[ending])
             if at >= start and _stands(text, at, endings, bounds[ending], bounds[ending + 1]):
@@ -318,7 +334,7 @@ def _count_lines(
                 break
 
 
-@kernel
+@lean
 def _split_lines(text: Bytes, pieces: Slices) -> int:
     """Cuts where `str.splitlines` does, and trims; returns how many lines there are."""
     starts, stops, number, begin, at = pieces.starts, pieces.stops, 0, 0, 0
@@ -337,7 +353,7 @@ def _split_lines(text: Bytes, pieces: Slices) -> int:
     return number
 
 
-@inlined
+@lean_inlined
 def _break_width(text: Bytes, at: int) -> int:
     """Returns the bytes of the line boundary at a position; 0 where there is none."""
     byte, left = text[at], len(text) - at
@@ -349,4 +365,4 @@ def _break_width(text: Bytes, at: int) -> int:
         return 2
     if byte != 0xE2 or left < 3 or text[at + 1] != 0x80:
         return 0
-    return 3 * (text[at + 2] == 0xA8 or text[at + 2] == 0xA9)
+    return 3 * int64(text[at + 2] == 0xA8 or text[at + 2] == 0xA9)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, lean, lean_inlined
 from curation.text.scan import short_bytes
 from curation.text.xxh64 import word64
 
@@ -99,7 +99,7 @@ def make_groups(most: int) -> Groups:
     )
 
 
-@inlined
+@lean_inlined
 def _bits_for(entries: int) -> int:
     bits = 4
     while (1 << bits) < 2 * entries:
@@ -107,7 +107,7 @@ def _bits_for(entries: int) -> int:
     return bits
 
 
-@inlined
+@lean_inlined
 def key_of(text: Bytes, start: int, stop: int) -> np.uint64:
     """Returns a number that is equal for equal slices, and never 0.
 
@@ -125,7 +125,7 @@ def key_of(text: Bytes, start: int, stop: int) -> np.uint64:
     return (value ^ (value >> _R32)) | _HASHED
 
 
-@inlined
+@lean_inlined
 def _same(text: Bytes, starts: Ints, stops: Ints, one: int, other: int) -> bool:
     """Says whether two slices of eight bytes or more are equal."""
     first, second = int64(starts[one]), int64(starts[other])
@@ -135,10 +135,10 @@ def _same(text: Bytes, starts: Ints, stops: Ints, one: int, other: int) -> bool:
     for at in range(0, size - 8, 8):
         if word64(text, first + at) != word64(text, second + at):
             return False
-    return word64(text, first + size - 8) == word64(text, second + size - 8)
+    return bool(word64(text, first + size - 8) == word64(text, second + size - 8))
 
 
-@kernel
+@lean
 def group_slices(text: Bytes, slices: Slices, number: int, slots: Keys) -> None:
     """Finds which of the first `number` slices of a text are equal: fills `like` and `times`.
 
@@ -173,7 +173,7 @@ def group_slices(text: Bytes, slices: Slices, number: int, slots: Keys) -> None:
         times[found] += 1
 
 
-@inlined
+@lean_inlined
 def repeated_slices(slices: Slices, number: int, runs: Runs) -> int:
     """Lists the slices that stand more than once, as runs of one; returns how many there are."""
     (_, _, _, like, times), (at, first) = slices, runs
@@ -186,7 +186,7 @@ def repeated_slices(slices: Slices, number: int, runs: Runs) -> int:
     return found
 
 
-@kernel
+@lean
 def group_runs(shorter: Runs, number: int, groups: Groups) -> int:
     """Finds which runs of n slices are equal, where the repeated ones of n - 1 are known.
 
@@ -227,7 +227,7 @@ def group_runs(shorter: Runs, number: int, groups: Groups) -> int:
     return found
 
 
-@inlined
+@lean_inlined
 def repeated_runs(shorter: Runs, number: int, groups: Groups, longer: Runs) -> int:
     """Lists the candidates that stand more than once; returns how many.
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from curation.text.definitions import CURATOR, DATATROVE, DOLMA, PAPER
 from curation.text.groups import Slices
-from curation.text.jit import inlined, kernel
+from curation.text.jit import lean, lean_inlined
 from curation.text.scan import blank_width, newline_at
 
 TRIMMED, VISIBLE, EVERY = range(3)
@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 
 
-@kernel
+@lean
 def after_blank(text: Bytes, at: int, end: int) -> int:
     """Returns the position after the whitespace that starts at `at`, at most `end`."""
     while at < end:
@@ -30,7 +30,7 @@ def after_blank(text: Bytes, at: int, end: int) -> int:
     return at
 
 
-@kernel
+@lean
 def before_blank(text: Bytes, start: int, at: int) -> int:
     """Returns where the whitespace that ends at `at` starts, at least `start`."""
     while at > start:
@@ -43,13 +43,13 @@ def before_blank(text: Bytes, start: int, at: int) -> int:
     return at
 
 
-@inlined
+@lean_inlined
 def _add(start: int, stop: int, number: int, starts: Ints, stops: Ints) -> int:
     starts[number], stops[number] = start, stop
     return number + 1
 
 
-@kernel
+@lean
 def cut_runs(text: Bytes, start: int, stop: int, least: int, pieces: Slices) -> int:
     r"""Cuts at each run of `least` line feeds or more, as `re.split(r"\n{least,}", text)` does.
 
@@ -76,7 +76,7 @@ def cut_runs(text: Bytes, start: int, stop: int, least: int, pieces: Slices) -> 
     return _add(begin, stop, number, starts, stops)
 
 
-@kernel
+@lean
 def cut_every(text: Bytes, width: int, keep: int, pieces: Slices) -> int:
     r"""Cuts at each `width` line feeds, as `text.split("\n" * width)` does.
 
@@ -104,7 +104,7 @@ def cut_every(text: Bytes, width: int, keep: int, pieces: Slices) -> int:
     return number
 
 
-@kernel
+@lean
 def cut_blocks(text: Bytes, pieces: Slices) -> int:
     """Cuts at lines of whitespace alone; a block goes from its first to its last visible sign.
 
@@ -133,7 +133,7 @@ def cut_blocks(text: Bytes, pieces: Slices) -> int:
     return number
 
 
-@kernel
+@lean
 def cut_pieces(text: Bytes, definition: int, width: int, pieces: Slices) -> int:
     """Cuts a text into lines or paragraphs as a program does.
 

@@ -50,7 +50,7 @@ from curation.text.groups import (
     repeated_runs,
     repeated_slices,
 )
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.pieces import cut_pieces
 from curation.text.scan import count_chars
 from curation.text.words import (
@@ -113,7 +113,9 @@ def repetition(offsets: Offsets, data: Bytes, definition: str = "paper") -> Floa
     number = DEFINITIONS.index(definition)
     splitter = SPLITTERS[number]
     table = np.empty(0, np.uint32) if splitter == WHITESPACE else flag_table()
-    return _measure(offsets, data, number, splitter, table)
+    found = np.full((len(offsets) - 1, len(STATISTICS)), np.nan)
+    _measure(offsets, data, number, _make_room(longest, splitter, table), found)
+    return found
 
 
 class _Room(NamedTuple):
@@ -124,21 +126,28 @@ class _Room(NamedTuple):
     shorter: Runs
     longer: Runs
     groups: Groups
+    pattern: Bytes
 
 
 @kernel
-def _measure(offsets: Offsets, data: Bytes, definition: int, splitter: int, table: Flags) -> Floats:
-    found = np.full((len(offsets) - 1, len(STATISTICS)), np.nan)
-    longest = 0
-    for i in range(len(found)):
-        longest = max(longest, offsets[i + 1] - offsets[i])
-    room = _Room(
+def _make_room(longest: int, splitter: int, table: Flags) -> _Room:
+    return _Room(
         make_words(longest, splitter, table),
         make_slices(longest),
         make_runs(longest),
         make_runs(longest),
         make_groups(longest),
+        np.empty(longest + 1, np.uint8),
     )
+
+
+@lean
+def _measure(offsets: Offsets, data: Bytes, definition: int, room: _Room, found: Floats) -> None:
+    splitter = WHITESPACE
+    if definition == DATATROVE:
+        splitter = PUNCTUATED
+    elif definition == DCLM:
+        splitter = SEGMENTED
     for i in range(len(found)):
         text = data[offsets[i] : offsets[i + 1]]
         number, chars = find_words(text, splitter, room.words)
@@ -149,10 +158,9 @@ def _measure(offsets: Offsets, data: Bytes, definition: int, splitter: int, tabl
             _duplicates(text, definition, width, whole, room, found[i])
         whole = chars if definition in (DATATROVE, CURATOR) else word_chars
         _ngrams(text, definition, number, whole, room, found[i])
-    return found
 
 
-@kernel
+@lean
 def _duplicates(
     text: Bytes, definition: int, width: int, whole: int, room: _Room, found: Floats
 ) -> None:
@@ -181,7 +189,7 @@ def _duplicates(
     found[column + 1] = chars / (whole if whole > 0 else all_chars) if repeated else 0.0
 
 
-@kernel
+@lean
 def _ngrams(
     text: Bytes, definition: int, number: int, whole: int, room: _Room, found: Floats
 ) -> None:
@@ -206,13 +214,13 @@ def _ngrams(
             if definition == DOLMA:
                 found[column] *= whole / _all_chars(chars, number, size)
         elif definition == CURATOR:
-            found[column] = _deleted(text, words, top[0], size) / whole
+            found[column] = _deleted(text, words, top[0], size, room) / whole
         else:
             found[column] = _top(definition, longer, runs, chars, size, top) / whole
         shorter, longer = longer, shorter
 
 
-@inlined
+@lean_inlined
 def _too_few(definition: int, number: int) -> float:
     """Returns what a text has whose words do not make an n-gram."""
     if definition == CURATOR:
@@ -220,7 +228,7 @@ def _too_few(definition: int, number: int) -> float:
     return 0.0 if number and definition != DOLMA else np.nan
 
 
-@inlined
+@lean_inlined
 def _most_frequent(
     shorter: Runs, number: int, groups: Groups, chars: Ints, size: int, definition: int
 ) -> tuple[int, int]:
@@ -240,7 +248,7 @@ def _most_frequent(
     return at, times
 
 
-@inlined
+@lean_inlined
 def _top(
     definition: int, runs: Runs, number: int, chars: Ints, size: int, top: tuple[int, int]
 ) -> int:
@@ -260,10 +268,11 @@ def _top(
     return covered
 
 
-@kernel
-def _deleted(text: Bytes, words: Slices, at: int, size: int) -> int:
+@lean
+def _deleted(text: Bytes, words: Slices, at: int, size: int, room: _Room) -> int:
     """Returns the characters that go when an n-gram, joined by one space, is cut out of a text."""
-    pattern = np.empty(len(text) + size, np.uint8)
+    # The words and a space between them are no longer than the text.
+    pattern, border = room.pattern, room.pieces.starts
     starts, stops, length = words.starts, words.stops, 0
     for k in range(at, at + size):
         if length:
@@ -273,7 +282,8 @@ def _deleted(text: Bytes, words: Slices, at: int, size: int) -> int:
             pattern[length] = text[place]
             length += 1
     # Knuth, Morris and Pratt: linear, whatever the text.
-    border, long, times = _borders(pattern, length), 0, 0
+    _find_borders(pattern, length, border)
+    long = times = 0
     for place in range(len(text)):
         while long and text[place] != pattern[long]:
             long = border[long]
@@ -284,19 +294,18 @@ def _deleted(text: Bytes, words: Slices, at: int, size: int) -> int:
     return times * count_chars(pattern, 0, length)
 
 
-@kernel
-def _borders(pattern: Bytes, length: int) -> Ints:
-    """Returns for each start of a pattern how much of its end is also its start."""
-    border, long = np.zeros(length + 1, np.int32), 0
+@lean
+def _find_borders(pattern: Bytes, length: int, border: Ints) -> None:
+    """Writes for each start of a pattern how much of its end is also its start."""
+    border[0] = border[1] = long = 0
     for k in range(1, length):
         while long and pattern[k] != pattern[long]:
             long = border[long]
         long += pattern[k] == pattern[long]
         border[k + 1] = long
-    return border
 
 
-@inlined
+@lean_inlined
 def _duplicate(definition: int, runs: Runs, number: int, chars: Ints, size: int, seen: Ints) -> int:
     """Returns the characters of duplicate n-grams."""
     (places, like), total, end = runs, 0, 0
@@ -320,7 +329,7 @@ def _duplicate(definition: int, runs: Runs, number: int, chars: Ints, size: int,
     return total
 
 
-@inlined
+@lean_inlined
 def _all_chars(chars: Ints, number: int, size: int) -> int:
     total = 0
     for k in range(number - size + 1):

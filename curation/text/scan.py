@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import types
 from numba.extending import intrinsic
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, lean, lean_inlined
 from curation.text.xxh64 import word64
 
 Bytes = npt.NDArray[np.uint8]
@@ -39,7 +39,7 @@ trailing_zeros: Any = intrinsic(_trailing_zeros)
 """uint64 to uint64: how many of the low bits are 0; 64 where all are."""
 
 
-@inlined
+@lean_inlined
 def plain_end(text: Bytes, at: int, end: int) -> int:
     """Returns the first position from `at` on that holds no byte from 0x21 to 0x7F, or `end`.
 
@@ -60,7 +60,7 @@ def plain_end(text: Bytes, at: int, end: int) -> int:
     return at
 
 
-@inlined
+@lean_inlined
 def short_bytes(text: Bytes, start: int, stop: int) -> np.uint64:
     """Returns one to eight bytes of a text as a number, the first byte lowest.
 
@@ -77,7 +77,7 @@ def short_bytes(text: Bytes, start: int, stop: int) -> np.uint64:
     return value
 
 
-@inlined
+@lean_inlined
 def newline_at(text: Bytes, at: int, end: int) -> int:
     """Returns the position of the first U+000A from `at` on, or `end`.
 
@@ -97,14 +97,14 @@ def newline_at(text: Bytes, at: int, end: int) -> int:
     return at
 
 
-@inlined
+@lean_inlined
 def chars_in(eight: np.uint64) -> int:
     """Returns how many of eight bytes start a character: all but those of the form 10xxxxxx."""
     first = ((~eight >> np.uint64(7)) | (eight >> np.uint64(6))) & _ONES
     return int64(first * _ONES >> np.uint64(56))
 
 
-@kernel
+@lean
 def count_chars(text: Bytes, at: int, end: int) -> int:
     """Returns how many characters (code points) of UTF-8 start in a slice.
 
@@ -123,7 +123,7 @@ def count_chars(text: Bytes, at: int, end: int) -> int:
     return chars
 
 
-@inlined
+@lean_inlined
 def blank_width(text: Bytes, at: int, end: int) -> int:
     """Returns the bytes of the whitespace character (`str.isspace`) at `at`; 0 for any other.
 
@@ -138,7 +138,7 @@ def blank_width(text: Bytes, at: int, end: int) -> int:
     return _wide_blank(text, at, end, byte)
 
 
-@kernel
+@lean
 def _wide_blank(text: Bytes, at: int, end: int, byte: int) -> int:
     second = int64(text[at + 1]) if at + 1 < end else 0
     if byte == 0xC2:

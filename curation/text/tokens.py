@@ -10,11 +10,11 @@ that take space (Indic) part words, flags and emoji are none.
 
 `PUNCTUATED`: datatrove takes spaCy's tokens. Here a whitespace word loses the `EDGE_SIGNS` at both
 ends, one by one, a row of full stops as one, `HEAD_SIGNS` at its start, a full stop at its end
-unless it makes an initial ("J."), and the ends `'s`, `'d`, `'m`, `'ll`, `'re`, `'ve`, `n't`. Inside,
-it is parted by full stops in a row, `…`, pictures and box-drawing signs, by a dash or one of
-`JOINTS` after a letter or digit and before a letter, by a comma between letters, and by a full stop
-between a small and a capital letter. Differs: no units ("5km"), abbreviations ("e.g."), emoticons,
-web addresses, and only most signs of category So.
+unless it makes an initial ("J."), and the ends `'s`, `'d`, `'m`, `'ll`, `'re`, `'ve`, `n't`.
+Inside, it is parted by full stops in a row, `…`, pictures and box-drawing signs, by a dash or one
+of `JOINTS` after a letter or digit and before a letter, by a comma between letters, and by a full
+stop between a small and a capital letter. Differs: no units ("5km"), abbreviations ("e.g."),
+emoticons, web addresses, and only most signs of category So.
 
 Source: Unicode Standard Annex 29, section 4; spaCy 3.8, language data for English.
 """
@@ -24,7 +24,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, kernel
+from curation.text.jit import lean, lean_inlined
 from curation.text.unicode import ALPHA, CASE_IGNORABLE, DIGIT, SPACE, UPPER, WORD
 from curation.text.unicode_tables import load_tables
 
@@ -93,7 +93,7 @@ def flag_table() -> Flags:
     return table
 
 
-@kernel
+@lean
 def cut_tokens(flags: Flags, size: int, splitter: int, starts: Ints, stops: Ints) -> int:
     """Cuts a text into words.
 
@@ -122,7 +122,7 @@ def cut_tokens(flags: Flags, size: int, splitter: int, starts: Ints, stops: Ints
     return number
 
 
-@kernel
+@lean
 def _segments(flags: Flags, size: int, starts: Ints, stops: Ints) -> int:
     number = at = 0
     while at < size:
@@ -153,13 +153,13 @@ def _segments(flags: Flags, size: int, starts: Ints, stops: Ints) -> int:
     return number
 
 
-@inlined
+@lean_inlined
 def _add(start: int, stop: int, number: int, starts: Ints, stops: Ints) -> int:
     starts[number], stops[number] = start, stop
     return number + 1
 
 
-@inlined
+@lean_inlined
 def _dots(flags: Flags, at: int, stop: int) -> int:
     """Returns the length of the row of full stops at a position; 0 for fewer than two."""
     end = at
@@ -168,7 +168,7 @@ def _dots(flags: Flags, at: int, stop: int) -> int:
     return end - at if end > at + 1 else 0
 
 
-@kernel
+@lean
 def _punctuated(flags: Flags, start: int, stop: int, number: int, starts: Ints, stops: Ints) -> int:
     """Adds the words of one run between whitespace; returns how many there are then."""
     while start < stop:
@@ -191,7 +191,7 @@ def _punctuated(flags: Flags, start: int, stop: int, number: int, starts: Ints, 
     return number
 
 
-@inlined
+@lean_inlined
 def _tail(flags: Flags, start: int, end: int) -> int:
     """Returns how many characters can be taken off the end of a word as one."""
     last = flags[end - 1]
@@ -213,7 +213,7 @@ def _tail(flags: Flags, start: int, end: int) -> int:
     return 0
 
 
-@inlined
+@lean_inlined
 def _ending(flags: Flags, at: int, stop: int) -> int:
     """Returns the characters of the shortened word ("'ll") at a position; 1 if there is none."""
     first = flags[at] >> _NAME
@@ -229,7 +229,7 @@ def _ending(flags: Flags, at: int, stop: int) -> int:
     return 3 if two else 1
 
 
-@inlined
+@lean_inlined
 def _inner(flags: Flags, start: int, stop: int, number: int, starts: Ints, stops: Ints) -> int:
     """Adds the parts of what is left between the edges of a word."""
     at = start
@@ -248,13 +248,13 @@ def _inner(flags: Flags, start: int, stop: int, number: int, starts: Ints, stops
     return number
 
 
-@inlined
+@lean_inlined
 def _parts(flags: Flags, at: int, stop: int) -> bool:
     """Says whether a sign inside a word parts it, by the characters on both sides."""
     now, left = flags[at], flags[at - 1]
     right = flags[at + 1] if at + 1 < stop else now & 0
     if now & _DOT:
-        return left & _LETTER > 0 and not left & _UPPER and right & _UPPER > 0
+        return bool(left & _LETTER > 0 and not left & _UPPER and right & _UPPER > 0)
     if now & _COMMA:
-        return left & right & _LETTER > 0
+        return bool(left & right & _LETTER > 0)
     return now & (_DASH | _JOINT) > 0 and left & (_LETTER | _DIGIT) > 0 and right & _LETTER > 0

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.groups import Slices, key_of, make_slices
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, lean, lean_inlined
 from curation.text.scan import blank_width, plain_end
 from curation.text.tokens import PUNCTUATED, SEGMENTED, WHITESPACE, cut_tokens, flag_table
 from curation.text.unicode import decode
@@ -70,7 +70,7 @@ def make_words(longest: int, splitter: int, table: Flags) -> Words:
     )
 
 
-@kernel
+@lean
 def find_words(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
     """Finds the words of a text.
 
@@ -101,7 +101,7 @@ def find_words(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
         number += 1
 
 
-@inlined
+@lean_inlined
 def _skip_space(text: Bytes, at: int, extra: int) -> tuple[int, int]:
     """Returns where whitespace ends, and `extra` with the bytes that start no character."""
     while at < len(text):
@@ -113,7 +113,7 @@ def _skip_space(text: Bytes, at: int, extra: int) -> tuple[int, int]:
     return at, extra
 
 
-@inlined
+@lean_inlined
 def _skip_word(text: Bytes, at: int, extra: int) -> tuple[int, int]:
     """Returns where the next whitespace starts, and `extra` likewise."""
     while True:
@@ -124,7 +124,7 @@ def _skip_word(text: Bytes, at: int, extra: int) -> tuple[int, int]:
         at += 1
 
 
-@kernel
+@lean
 def _find_tokens(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
     (starts, stops, keys, _, _), befores, table, flags, places = words
     size = at = 0

@@ -15,7 +15,7 @@ ENGLISH = ("the", "be", "to", "of", "and", "that", "have", "with")
 PIECES = (
     'the The THE of-the "the" with, # #tag ## ... .... .. … a… (...) [...] […] -» Read more '
     "read more.. • ‣ ● * - -5 -- é ½ ² _x x_1 e.g. J. it's a.B 1,2 ( ) » 日本 ་ ۔ \x01 \u0301 "  # noqa: RUF001
-).split()
+).split(" ")
 GAPS = [" ", " ", "\n", "\n\n", " \n ", "\r\n", "\x0b", "\x1d", "\x85", "\u2028", "\u3000", ". . ."]
 hostile = st.lists(st.sampled_from(PIECES) | texts | st.sampled_from(GAPS), max_size=40).map(
     "".join
