@@ -55,6 +55,7 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "normalize": {},
     "language": {"min_probability": 0.2, "keep": ["en", "de", "es", "fr", "ja"]},
     "gopher_quality": {"min_words": 20, "for_language": {"de": {"max_mean_word_chars": 12}}},
+    "gopher_repetition": {"max_duplicate_lines": 0.2},
     "personal_data": {
         "phone": "reject",
         "max_hits": {"phone": 3},

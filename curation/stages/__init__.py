@@ -10,6 +10,7 @@ from curation.stages.extract import Extract
 from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
 from curation.stages.keep_top import KeepTop
+from curation.stages.gopher_repetition import GopherRepetition
 from curation.stages.language import Language
 from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup
@@ -34,6 +35,7 @@ KINDS: dict[str, type[Stage]] = {
     "combined_score": CombinedScore,
     "keep_top": KeepTop,
     "decontaminate": Decontaminate,
+    "gopher_repetition": GopherRepetition,
     "unique_id": UniqueId,
     "line_dedup": LineDedup,
     "exact_dedup": ExactDedup,

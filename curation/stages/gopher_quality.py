@@ -6,7 +6,7 @@ words are those of the document's language, and where a language writes no space
 all that is counted in words is left unscored, and letters are counted instead.
 """
 
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,8 @@ from pydantic import Field, field_validator, model_validator
 from curation.buffers import text_buffers
 from curation.schema import LANGUAGE_LABEL, score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
-from curation.text.gopher import Quality, check_stop_words, quality, stop_table
+from curation.text.gopher import UNSPACED, StopTable, check_stop_words, quality, stop_table
+from curation.text.gopher_rivals import rival_quality
 
 STOP_WORDS = {
     "en": "the be to of and that have with",  # the paper's
@@ -33,13 +34,9 @@ STOP_WORDS = {
 """Frequent function words. All but English are ours: articles, prepositions, conjunctions,
 negations, forms of "to be"; no content words, and no single letters in Latin script."""
 
-UNSPACED = ("zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo")
-"""Languages that are written without spaces between words (codes of lid.176)."""
-
 Mask = npt.NDArray[np.bool_]
-
-
 Numbers = npt.NDArray[np.int64]
+Scores = dict[str, npt.NDArray[Any]]
 
 
 class _Quantity(NamedTuple):
@@ -51,6 +48,19 @@ class _Quantity(NamedTuple):
     unit: str
     high: float | None = None
 
+
+_RIVALS = (
+    _Quantity("words", pa.int64(), "Words that count.", "words"),
+    _Quantity("mean_word_chars", pa.float64(), "Mean length of a word.", "characters"),
+    _Quantity("symbol_ratio", pa.float64(), "Hash signs and ellipses per word.", "ratio"),
+    _Quantity("bullet_lines", pa.float64(), "Share of lines that start with a bullet.", "ratio", 1),
+    _Quantity("ellipsis_lines", pa.float64(), "Share of lines ending in an ellipsis.", "ratio", 1),
+    _Quantity("alpha_words", pa.float64(), "Share of words with a letter.", "ratio", 1),
+    _Quantity("stop_words", pa.int64(), "Stop words of the language.", "words"),
+)
+_HASHES = _Quantity("hash_ratio", pa.float64(), "Hash signs per word.", "ratio")
+_ELLIPSES = _Quantity("ellipsis_ratio", pa.float64(), "Ellipses per word.", "ratio")
+_MEDIAN = _Quantity("median_word_chars", pa.float64(), "Median length of a word.", "characters")
 
 _QUANTITIES = (
     _Quantity("words", pa.int64(), "Runs of characters between whitespace.", "words"),
@@ -65,6 +75,16 @@ _QUANTITIES = (
 )
 
 
+def _quantities(definition: str) -> tuple[_Quantity, ...]:
+    """Returns the scores of a definition."""
+    if definition == "paper":
+        return _QUANTITIES
+    words, mean, symbols, *rest = _RIVALS
+    if definition == "datatrove":
+        return (words, mean, _HASHES, _ELLIPSES, *rest)
+    return (words, _MEDIAN if definition == "dolma" else mean, symbols, *rest)
+
+
 class GopherQuality(BatchStage):
     """Scores and bounds of the paper; all bounds are inclusive.
 
@@ -74,6 +94,9 @@ class GopherQuality(BatchStage):
     """
 
     kind: Literal["gopher_quality"]
+    definition: Literal["paper", "datatrove", "dclm", "dolma", "curator"] = "paper"
+    """Whose reading of the rules: "paper" is ours, the others repeat those programs, without
+    letters; what they count is said in `curation.text.gopher_rivals`."""
     min_words: int = Field(default=50, ge=0)
     """Fewest words (runs between whitespace)."""
     max_words: int = Field(default=100_000, ge=0)
@@ -142,7 +165,7 @@ class GopherQuality(BatchStage):
         return self
 
     def writes(self) -> pa.Schema:
-        """Returns the nine score columns; `curation.text.gopher` says what they count."""
+        """Returns the score columns; `curation.text.gopher` says what they count."""
         return pa.schema(
             score(
                 self.column(quantity.name),
@@ -152,43 +175,66 @@ class GopherQuality(BatchStage):
                 low=0,
                 high=quantity.high,
             )
-            for quantity in _QUANTITIES
+            for quantity in _quantities(self.definition)
         )
 
     def rules(self) -> tuple[Rule, ...]:
         """Returns one rule for each bound, in the order of the paper."""
-        column = self.column
-        return (
-            Rule("few_words", column("words"), low=self.min_words),
-            Rule("many_words", column("words"), high=self.max_words),
-            Rule("few_letters", column("letters"), low=self.min_letters),
-            Rule("many_letters", column("letters"), high=self.max_letters),
-            Rule("short_words", column("mean_word_chars"), low=self.min_mean_word_chars),
-            Rule("long_words", column("mean_word_chars"), high=self.max_mean_word_chars),
-            Rule("many_hashes", column("hash_ratio"), high=self.max_symbol_ratio),
-            Rule("many_ellipses", column("ellipsis_ratio"), high=self.max_symbol_ratio),
-            Rule("many_bullet_lines", column("bullet_lines"), high=self.max_bullet_lines),
-            Rule("many_ellipsis_lines", column("ellipsis_lines"), high=self.max_ellipsis_lines),
-            Rule("few_alpha_words", column("alpha_words"), low=self.min_alpha_words),
-            Rule("few_stop_words", column("stop_words"), low=self.min_stop_words),
+        known = {quantity.name for quantity in _quantities(self.definition)}
+        bounds = (
+            ("few_words", "words", self.min_words, None),
+            ("many_words", "words", None, self.max_words),
+            ("few_letters", "letters", self.min_letters, None),
+            ("many_letters", "letters", None, self.max_letters),
+            ("short_words", "mean_word_chars", self.min_mean_word_chars, None),
+            ("long_words", "mean_word_chars", None, self.max_mean_word_chars),
+            ("short_words", "median_word_chars", self.min_mean_word_chars, None),
+            ("long_words", "median_word_chars", None, self.max_mean_word_chars),
+            ("many_hashes", "hash_ratio", None, self.max_symbol_ratio),
+            ("many_ellipses", "ellipsis_ratio", None, self.max_symbol_ratio),
+            ("many_symbols", "symbol_ratio", None, self.max_symbol_ratio),
+            ("many_bullet_lines", "bullet_lines", None, self.max_bullet_lines),
+            ("many_ellipsis_lines", "ellipsis_lines", None, self.max_ellipsis_lines),
+            ("few_alpha_words", "alpha_words", self.min_alpha_words, None),
+            ("few_stop_words", "stop_words", self.min_stop_words, None),
+        )
+        return tuple(
+            Rule(reason, self.column(name), low=low, high=high)
+            for reason, name, low, high in bounds
+            if name in known
         )
 
     def open(self) -> BatchFunction:
         """Builds the table of stop words and returns the function that scores a batch."""
-        table = stop_table(list(self.stop_words.values()))
+        exact = self.definition not in ("paper", "dclm")
+        table = stop_table(list(self.stop_words.values()), exact=exact)
 
         def score_batch(batch: pa.RecordBatch) -> Columns:
             text = batch.column("text")
             lists, unspaced = self._languages(batch)
-            found = quality(*text_buffers(text), table, lists)
+            found = self._measure(text, table, lists)
             missing = _missing(found, lists, unspaced)
             empty = text.is_null().to_numpy(zero_copy_only=False)
             return {
                 self.column(name): pa.array(values, mask=missing[name] | empty)
-                for name, values in found._asdict().items()
+                for name, values in found.items()
             }
 
         return score_batch
+
+    def _measure(self, text: pa.Array, table: StopTable, lists: Numbers) -> Scores:
+        """Returns the scores by name, those that do not apply to a text as NaN."""
+        buffers = text_buffers(text)
+        if self.definition == "paper":
+            return quality(*buffers, table, lists)._asdict()
+        found = rival_quality(*buffers, self.definition, table, lists)._asdict()
+        renamed = {"word_chars": "mean_word_chars"}
+        if self.definition == "dolma":
+            renamed = {"word_chars": "median_word_chars"}
+        elif self.definition == "datatrove":
+            renamed["symbol_ratio"] = "ellipsis_ratio"
+        found = {renamed.get(name, name): values for name, values in found.items()}
+        return {quantity.name: found[quantity.name] for quantity in _quantities(self.definition)}
 
     def _languages(self, batch: pa.RecordBatch) -> tuple[Numbers, Mask]:
         """Returns the number of each document's stop word list (-1: none), and what is unspaced."""
@@ -200,11 +246,12 @@ class GopherQuality(BatchStage):
         return lists.to_numpy().astype(np.int64), unspaced.to_numpy(zero_copy_only=False)
 
 
-def _missing(found: Quality, lists: Numbers, unspaced: Mask) -> dict[str, Mask]:
+def _missing(found: Scores, lists: Numbers, unspaced: Mask) -> dict[str, Mask]:
     """Returns where each score does not apply: no denominator, or not in this language."""
-    missing = {name: np.isnan(values) for name, values in found._asdict().items()}
-    for name in ("words", "mean_word_chars", "hash_ratio", "ellipsis_ratio", "alpha_words"):
+    missing = {name: np.isnan(values) for name, values in found.items()}
+    for name in missing.keys() - {"bullet_lines", "ellipsis_lines", "letters"}:
         missing[name] |= unspaced
-    missing["stop_words"] |= unspaced | (lists < 0)
-    missing["letters"] |= ~unspaced
+    missing["stop_words"] |= lists < 0
+    if "letters" in missing:
+        missing["letters"] |= ~unspaced
     return missing

@@ -24,7 +24,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, lean, lean_inlined
+from curation.text.scan import blank_width, plain_end, short_bytes, trailing_zeros
 from curation.text.unicode import (
     ALPHA,
     FINAL_SIGMA,
@@ -40,8 +41,14 @@ from curation.text.unicode_tables import load_tables
 BULLETS = "·‣•\u2043⁌⁍∙■□▪▫▶▸►○●◆◇◘◙◦❖➢➤・"
 """Signs that start the item of a list; besides them `-` and `*` that stand alone."""
 
+UNSPACED = ("zh", "yue", "wuu", "ja", "th", "lo", "km", "my", "bo")
+"""Languages that are written without spaces between words (codes of lid.176)."""
+
 STOP_WORDS_PER_LIST = 63
 """A list fits the bits of one (signed) number."""
+
+LONGEST_SHORT = 8
+"""Words of so many bytes are looked at in one piece."""
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -78,7 +85,14 @@ class StopTable(NamedTuple):
     """int64[2**k], the key of the word in each slot."""
     bits: Ints
     """int64[2**k], the bit of the word in its list; 0 marks a free slot."""
+    short: Ints
+    """int64[lists], of words of up to eight ASCII letters: bits of their first letters, and from
+    bit 32 on of their lengths. One number tells most words that they are none."""
 
+
+# Per byte: the bit of case, and what carries into the top bit from "a" on, and from "{" on.
+_CASE_BITS, _HIGH_BITS = np.uint64(0x2020202020202020), np.uint64(0x8080808080808080)
+_FROM_A, _FROM_BRACE = np.uint64(0x1F1F1F1F1F1F1F1F), np.uint64(0x0505050505050505)
 
 # Columns of the matrix that the kernel fills.
 _WORDS, _CHARS, _ALPHA_WORDS, _LETTERS, _HASHES, _ELLIPSES = range(6)
@@ -93,7 +107,7 @@ _TABLES = load_tables()
 _ASCII_CLASSES = _TABLES.classes[_TABLES.pages[int(_TABLES.page_of[0]) * 128 + np.arange(128)]]
 
 # FNV-1a with 64 bits, over lower-case code points; the arithmetic wraps around.
-_FNV_OFFSET, _FNV_PRIME = -3750763034362895579, 1099511628211
+_FNV_OFFSET, FNV_PRIME = -3750763034362895579, 1099511628211
 
 
 def quality(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints) -> Quality:
@@ -105,7 +119,7 @@ def quality(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints) -> Qualit
         stops: The stop words of all lists.
         lists: int64[n], the number of each text's list in `stops`; -1 for no list (0 found).
     """
-    counts = _count(offsets, data, stops, lists)
+    counts = _count(offsets, data, stops, lists, np.zeros((len(offsets) - 1, _COLUMNS), np.int64))
     words, lines = counts[:, _WORDS], counts[:, _LINES]
     return Quality(
         words=words,
@@ -130,7 +144,7 @@ def quality_of_text(text: str, stop_words: Collection[str]) -> dict[str, float]:
     words = text.split()
     lines = [line.strip() for line in text.split("\n") if line.strip()]
     bullet = re.compile(rf"[{BULLETS}]|[-*](?:\s|$)")
-    tokens = {_folded(token) for token in re.findall(r"\w+", text)}
+    tokens = {folded(token) for token in re.findall(r"\w+", text)}
     counts = {
         "mean_word_chars": (sum(map(len, words)), len(words)),
         "hash_ratio": (text.count("#"), len(words)),
@@ -142,12 +156,13 @@ def quality_of_text(text: str, stop_words: Collection[str]) -> dict[str, float]:
     return {
         "words": len(words),
         **{name: part / whole if whole else np.nan for name, (part, whole) in counts.items()},
-        "stop_words": len(tokens & {_folded(word) for word in stop_words}),
+        "stop_words": len(tokens & {folded(word) for word in stop_words}),
         "letters": sum(map(str.isalpha, text)),
     }
 
 
-def _folded(token: str) -> str:
+def folded(token: str) -> str:
+    """Returns a word without regard to case, as stop words are compared."""
     # Character by character, so that a sigma is the same at the end of a word as inside it.
     return "".join(char.lower()[0] for char in token).replace(chr(FINAL_SIGMA), chr(_SMALL_SIGMA))
 
@@ -171,19 +186,25 @@ def check_stop_words(words: Collection[str]) -> None:
         )
 
 
-def stop_table(lists: Sequence[Collection[str]]) -> StopTable:
+def stop_table(lists: Sequence[Collection[str]], *, exact: bool = False) -> StopTable:
     """Builds the table for `quality`; `lists[k]` is the list of number k.
+
+    With `exact`, case counts: "The" is another word than "the".
 
     Raises:
         ValueError: From `check_stop_words`.
     """
     size = 1 << (4 * sum(map(len, lists)) + 15).bit_length()
-    table = StopTable(np.zeros(size, np.int64), np.zeros(size, np.int64))
+    short = np.zeros(len(lists), np.int64)
+    table = StopTable(np.zeros(size, np.int64), np.zeros(size, np.int64), short)
     for number, words in enumerate(lists):
         check_stop_words(words)
-        for bit, word in enumerate(sorted({_folded(word) for word in words})):
-            key = _word_key(np.frombuffer(word.encode(), np.uint8), number)
+        spelled = set(words) if exact else {folded(word) for word in words}
+        for bit, word in enumerate(sorted(spelled)):
+            key = _word_key(np.frombuffer(word.encode(), np.uint8), number, exact)
             _insert(table, key, 1 << bit)
+            if len(word) <= LONGEST_SHORT and word.isascii():
+                short[number] |= 1 << (ord(word[0]) & 31) | 1 << (32 + len(word))
     return table
 
 
@@ -200,20 +221,27 @@ def _ratio(part: Ints, whole: Ints) -> Floats:
     return ratio
 
 
-@kernel
-def _count(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints) -> Ints:
-    n = len(offsets) - 1
-    counts = np.zeros((n, _COLUMNS), np.int64)
-    for i in range(n):
-        at, end = offsets[i], offsets[i + 1]
-        start_key = _start_key(lists[i])
+class _Chosen(NamedTuple):
+    """A text's list of stop words."""
+
+    start: int
+    """The key that its words start from."""
+    short: int
+    """Its entry in `StopTable.short`; 0 for no list."""
+
+
+@lean
+def _count(offsets: Ints, data: Bytes, stops: StopTable, lists: Ints, counts: Ints) -> Ints:
+    for i in range(len(counts)):
+        at, end, row = offsets[i], offsets[i + 1], counts[i]
+        chosen = _Chosen(key_for_list(lists[i]), stops.short[lists[i]] if lists[i] >= 0 else 0)
         while at < end:
-            at = _line(data, at, end, counts[i], stops, start_key)
+            at = _line(data, at, end, row, stops, chosen)
     return counts
 
 
-@inlined
-def _line(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_key: int) -> int:
+@lean_inlined
+def _line(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, chosen: _Chosen) -> int:
     """Counts one line; returns where the next one starts."""
     first = at = _skip_blank(data, at, end)
     if at >= end or data[at] == _NEWLINE:
@@ -222,42 +250,52 @@ def _line(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_
     counts[_BULLET_LINES] += _is_bullet(data, at, end)
     last = at
     while at < end and data[at] != _NEWLINE:
-        last = _word(data, at, end, counts, stops, start_key)
+        last = _word(data, at, end, counts, stops, chosen)
         at = _skip_blank(data, last, end)
     counts[_ELLIPSIS_LINES] += _is_ellipsis(data, first, last)
     return at + 1
 
 
-@inlined
+@lean_inlined
 def _skip_blank(data: Bytes, at: int, end: int) -> int:
     """Returns where the whitespace ends, or the line does."""
     while at < end and data[at] != _NEWLINE:
-        code, after = decode(data, at, end)
-        if not char_class(code) & SPACE:
+        width = blank_width(data, at, end)
+        if width == 0:
             break
-        at = after
+        at += width
     return at
 
 
-@inlined
-def _word(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_key: int) -> int:
+@lean_inlined
+def _word(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, chosen: _Chosen) -> int:
     """Counts one word; returns where it ends."""
-    start, key = at, start_key
+    stop = plain_end(data, at, end)
+    if stop - at <= LONGEST_SHORT and (stop == end or blank_width(data, stop, end)):
+        letters = _plain_letters(data, at, stop)
+        if letters:
+            counts[_STOPS] |= _find_short(data, at, letters, stops, chosen)
+            counts[_WORDS] += 1
+            counts[_CHARS] += stop - at
+            counts[_LETTERS] += letters
+            counts[_ALPHA_WORDS] += 1
+            return stop
+    start, key = at, chosen.start
     chars = letters = 0
     while at < end:
-        code, lower, bits, after = _read(data, at, end)
+        code, lower, bits, after = read_char(data, at, end)
         if bits & SPACE:
             break
         chars += 1
         letters += (bits & ALPHA) > 0
         if bits & WORD:
-            key = (key ^ lower) * _FNV_PRIME
+            key = (key ^ lower) * FNV_PRIME
         else:
-            counts[_STOPS] |= _find(stops, key)
-            key = start_key
+            counts[_STOPS] |= find_stop(stops, key)
+            key = chosen.start
             _count_symbol(data, start, at, code, counts)
         at = after
-    counts[_STOPS] |= _find(stops, key)
+    counts[_STOPS] |= find_stop(stops, key)
     counts[_WORDS] += 1
     counts[_CHARS] += chars
     counts[_LETTERS] += letters
@@ -265,8 +303,37 @@ def _word(data: Bytes, at: int, end: int, counts: Ints, stops: StopTable, start_
     return at
 
 
-@inlined
-def _read(data: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
+@lean_inlined
+def _plain_letters(data: Bytes, start: int, stop: int) -> int:
+    """Returns how many ASCII letters a short word has, where it has little else; 0 where it has.
+
+    That is: at most one sign after them, which is neither counted nor part of a token.
+    """
+    eight = short_bytes(data, start, stop)
+    lower = eight | _CASE_BITS
+    others = ~((lower + _FROM_A) & ~(lower + _FROM_BRACE)) & _HIGH_BITS
+    letters, size = int64(trailing_zeros(others) >> np.uint64(3)), stop - start
+    if letters == size:
+        return letters
+    last = int64(data[stop - 1])
+    if letters < size - 1 or last == _HASH or int64(_ASCII_CLASSES[last]) & WORD:
+        return 0
+    return letters
+
+
+@lean_inlined
+def _find_short(data: Bytes, start: int, size: int, stops: StopTable, chosen: _Chosen) -> int:
+    """Returns the bit of a stop word of a few ASCII letters, 0 for any other."""
+    if not (chosen.short >> (int64(data[start]) & 31)) & (chosen.short >> (32 + size)) & 1:
+        return 0
+    key = chosen.start
+    for k in range(size):
+        key = (key ^ int64(data[start + k] | 0x20)) * FNV_PRIME
+    return find_stop(stops, key)
+
+
+@lean_inlined
+def read_char(data: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
     """Returns a code point, its folded lower case, its class bits, and where the next one is."""
     code = int64(data[at])
     if code < 0x80:
@@ -279,7 +346,7 @@ def _read(data: Bytes, at: int, end: int) -> tuple[int, int, int, int]:
     return code, lower, char_class(code), after
 
 
-@inlined
+@lean_inlined
 def _count_symbol(data: Bytes, start: int, at: int, code: int, counts: Ints) -> None:
     """Counts a hash sign, and an ellipsis at its third full stop or its first `…`."""
     if code == _HASH:
@@ -292,20 +359,20 @@ def _count_symbol(data: Bytes, start: int, at: int, code: int, counts: Ints) -> 
         counts[_ELLIPSES] += not _is_horizontal_ellipsis(data, start, at)
 
 
-@inlined
+@lean_inlined
 def _is_horizontal_ellipsis(data: Bytes, start: int, end: int) -> bool:
     at = end - 3
     return at >= start and data[at] == 0xE2 and data[at + 1] == 0x80 and data[at + 2] == 0xA6
 
 
-@inlined
+@lean_inlined
 def _is_ellipsis(data: Bytes, start: int, end: int) -> bool:
     at = end - 3
     dots = at >= start and data[at] == _DOT and data[at + 1] == _DOT and data[at + 2] == _DOT
     return dots or _is_horizontal_ellipsis(data, start, end)
 
 
-@inlined
+@lean_inlined
 def _is_bullet(data: Bytes, at: int, end: int) -> bool:
     code, after = decode(data, at, end)
     if code in (_HYPHEN, _STAR):
@@ -318,18 +385,19 @@ def _is_bullet(data: Bytes, at: int, end: int) -> bool:
     return False
 
 
-@inlined
-def _start_key(number: int) -> int:
-    return (_FNV_OFFSET + number) * _FNV_PRIME
+@lean_inlined
+def key_for_list(number: int) -> int:
+    """Returns the key of a word of no characters, for the list of a number."""
+    return (_FNV_OFFSET + number) * FNV_PRIME
 
 
-@inlined
+@lean_inlined
 def _slot(key: int, size: int) -> int:
     return (key ^ (key >> 29)) & (size - 1)
 
 
-@inlined
-def _find(stops: StopTable, key: int) -> int:
+@lean_inlined
+def find_stop(stops: StopTable, key: int) -> int:
     """Returns the bit of a stop word, 0 for any other word."""
     size = len(stops.keys)
     slot = _slot(key, size)
@@ -340,10 +408,10 @@ def _find(stops: StopTable, key: int) -> int:
     return 0
 
 
-@kernel
-def _word_key(data: Bytes, number: int) -> int:
-    key, at = _start_key(number), 0
+@lean
+def _word_key(data: Bytes, number: int, exact: bool) -> int:  # noqa: FBT001
+    key, at = key_for_list(number), 0
     while at < len(data):
-        _, lower, _, at = _read(data, at, len(data))
-        key = (key ^ lower) * _FNV_PRIME
+        code, lower, _, at = read_char(data, at, len(data))
+        key = (key ^ (code if exact else lower)) * FNV_PRIME
     return key

@@ -10,7 +10,7 @@ Two things in `str.lower` do not fit a table and are the caller's: U+0130 become
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64
+from curation.text.jit import int64, lean_inlined
 from curation.text.unicode_tables import (
     ALPHA,
     ASSIGNED,
@@ -53,7 +53,7 @@ FINAL_SIGMA = 0x3C2
 _PAGE_OF, _PAGES, _CLASSES, _LOWER = load_tables()
 
 
-@inlined
+@lean_inlined
 def char_class(code_point: int) -> int:
     """Returns the class bits of a code point from 0 to 0x10FFFF.
 
@@ -65,7 +65,7 @@ def char_class(code_point: int) -> int:
     return int64(_CLASSES[_PAGES[(page << 7) | (code_point & 127)]])
 
 
-@inlined
+@lean_inlined
 def lower_char(code_point: int) -> int:
     """Returns the lower case of a code point where that is one code point, else itself.
 
@@ -79,7 +79,7 @@ def lower_char(code_point: int) -> int:
     return code_point + int64(_LOWER[_PAGES[(page << 7) | (code_point & 127)]])
 
 
-@inlined
+@lean_inlined
 def decode(data: npt.NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """Reads one code point of UTF-8; never reads at or after `end`.
 
@@ -112,12 +112,12 @@ def decode(data: npt.NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return ((first & 0x07) << 18) | (head << 6) | (int64(data[at + 3]) & 0x3F), at + 4
 
 
-@inlined
+@lean_inlined
 def _follows(byte: np.uint8) -> bool:
     return (int64(byte) & 0xC0) == 0x80
 
 
-@inlined
+@lean_inlined
 def _follows_first(first: int, second: int) -> bool:
     # Overlong forms, surrogates and values above U+10FFFF show in the second byte.
     low, high = 0x80, 0xBF
@@ -132,7 +132,7 @@ def _follows_first(first: int, second: int) -> bool:
     return low <= second <= high
 
 
-@inlined
+@lean_inlined
 def encode(code_point: int, data: npt.NDArray[np.uint8], at: int) -> int:
     """Writes one code point as UTF-8 at `at`, where 4 bytes must be free; returns the end."""
     if code_point < 0x80:

@@ -69,18 +69,18 @@ def _load(word_type: Any) -> Callable[[npt.NDArray[np.uint8], int], np.uint64]:
     return cast("Callable[[npt.NDArray[np.uint8], int], np.uint64]", intrinsic(typed))
 
 
-_word64 = _load(types.uint64)
-_word32 = _load(types.uint32)
+word64 = _load(types.uint64)
+word32 = _load(types.uint32)
 
 
 @inlined
 def _stripes(data: npt.NDArray[np.uint8], begin: int, end: int, seed: np.uint64) -> np.uint64:
     one, two, three, four = seed + _P1 + _P2, seed + _P2, seed, seed - _P1
     for at in range(begin, end - 31, 32):
-        one = _round(one, _word64(data, at))
-        two = _round(two, _word64(data, at + 8))
-        three = _round(three, _word64(data, at + 16))
-        four = _round(four, _word64(data, at + 24))
+        one = _round(one, word64(data, at))
+        two = _round(two, word64(data, at + 8))
+        three = _round(three, word64(data, at + 16))
+        four = _round(four, word64(data, at + 24))
     state = _rotate(one, _R1) + _rotate(two, _R7) + _rotate(three, _R12) + _rotate(four, _R18)
     return _merge(_merge(_merge(_merge(state, one), two), three), four)
 
@@ -104,10 +104,10 @@ def xxh64(data: npt.NDArray[np.uint8], begin: int, end: int, seed: np.uint64) ->
         state = seed + _P5
     state += np.uint64(size)
     while at + 8 <= end:
-        state = _rotate(state ^ _round(np.uint64(0), _word64(data, at)), _R27) * _P1 + _P4
+        state = _rotate(state ^ _round(np.uint64(0), word64(data, at)), _R27) * _P1 + _P4
         at += 8
     if at + 4 <= end:
-        state = _rotate(state ^ (_word32(data, at) * _P1), _R23) * _P2 + _P3
+        state = _rotate(state ^ (word32(data, at) * _P1), _R23) * _P2 + _P3
         at += 4
     while at < end:
         state = _rotate(state ^ (np.uint64(data[at]) * _P5), _R11) * _P1

@@ -150,6 +150,44 @@ def test_given_lists_replace_the_default_ones():
     assert [row["gopher_quality_stop_words"] for row in found] == [2, None]
 
 
+@pytest.mark.parametrize(
+    ("definition", "reason", "text"),
+    [
+        ("datatrove", "many_hashes", GOOD + " #" * 8),
+        ("datatrove", "few_words", SENTENCE),
+        ("datatrove", "many_ellipses", GOOD + " so... but… no... yes…" * 2 + " and…"),
+        ("datatrove", "few_alpha_words", GOOD + " 1234" * 20),
+        ("datatrove", "few_stop_words", GOOD.replace(" to ", " TO ").replace(" of ", " in ")
+         .replace(" that ", " which ").replace(" with ", " By ").replace(" be ", " is ")
+         .replace(" have ", " had ")),
+        ("dclm", "many_symbols", GOOD + " #a #b #c #d so... but… . . . no..."),
+        ("dclm", "many_bullet_lines", "\n".join([f"● {SENTENCE}"] * 10)),
+        ("dclm", "few_stop_words", "one page may show the colour when people look at it closely "
+         .replace("the", "a") * 10),
+        ("dolma", "many_symbols", GOOD + " #a #b… #c… #d #e… #f #g… #h"),
+        ("dolma", "short_words", GOOD + " a" * 70),
+        ("dolma", "many_ellipsis_lines", "\n".join([SENTENCE * 2] * 2 + [SENTENCE * 2 + "…"])),
+        ("curator", "many_symbols", GOOD + " # # # # ... ... (...) […]"),
+        ("curator", "many_bullet_lines", "\n".join([f"• {SENTENCE}"] * 10)),
+        ("curator", "many_ellipsis_lines", "\n".join([SENTENCE, SENTENCE + "\nRead more"] * 2)),
+        ("curator", "long_words", "the and internationalisation telecommunications " * 20),
+    ],
+)  # fmt: skip
+def test_bound_of_another_definition_is_broken_by_its_own_text(definition, reason, text):
+    assert _reasons(text, definition=definition) == [reason]
+
+
+@pytest.mark.parametrize("definition", ["datatrove", "dclm", "dolma", "curator"])
+def test_every_definition_passes_good_text_and_scores_what_it_declares(definition):
+    assert _reasons(GOOD, definition=definition) == []
+    assert _reasons(CHINESE, "zh", definition=definition) == []
+    stage = _stage(definition=definition)
+    assert {rule.column for rule in stage.rules()} == set(stage.writes().names)
+    first, second = _scores(stage, make_batch([GOOD, None]))
+    assert None not in first.values()
+    assert set(second.values()) == {None}
+
+
 texts = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=80), max_size=8)
 
 
