@@ -1,6 +1,9 @@
 """Near-duplicates: signing against datasketch and rensa, and the whole stage, in one run.
 
     python -m benchmarks.near_dup [TEXTS.jsonl.gz ...] [--documents 20000] [--sample 2000]
+    python -m benchmarks.near_dup --corpus CORPUS.jsonl [--rival-python PYTHON] [--rivals gaoya ...]
+
+The second form compares whole programs on a corpus of your own (see near_dup_corpus.py).
 
 The corpus is made of real text: paragraphs of 40 to 200 words cut from the files' `text` fields,
 and for 3 of 10 documents a copy of another one in which up to 30 % of the words were edited, most
@@ -23,7 +26,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks import near_dup_corpus
 from curation.buffers import text_buffers
+from curation.ranges import split_hashes, write_hashes
 from curation.schema import DOCUMENT
 from curation.stage import KeyShard, Scratch
 from curation.stages.minhash_dedup import MinhashDedup
@@ -154,10 +159,11 @@ def write_keys(stage: MinhashDedup, shards: list[pa.RecordBatch], where: Path) -
     for number, shard in enumerate(shards):
         columns = {"row": pa.array(np.arange(shard.num_rows, dtype=np.int32))}
         columns |= {"doc_id": shard.column("doc_id"), **make(shard)}
-        keys.append(KeyShard(number, where / f"{number}.arrow"))
-        batch = pa.RecordBatch.from_pydict(columns)
-        with pa.ipc.new_file(keys[-1].path, batch.schema) as writer:
-            writer.write_batch(batch)
+        keys.append(KeyShard(number, where / f"{number}.arrow", where / f"{number}.hashes"))
+        table, hashes = split_hashes(pa.table(columns), str(stage.hashed))
+        write_hashes(where / f"{number}.hashes", hashes)
+        with pa.ipc.new_file(keys[-1].path, table.schema) as writer:
+            writer.write_table(table)
     return keys
 
 
@@ -214,7 +220,11 @@ def main() -> None:
     )
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--sample", type=int, default=1_000, help="documents for the other tools")
+    near_dup_corpus.add_options(parser.add_argument_group("whole programs on one corpus"))
     options = parser.parse_args()
+    if options.corpus is not None:
+        near_dup_corpus.compare(options.corpus, options.rivals, options.rival_python)
+        return
     texts, pairs = make_corpus(options.texts, options.documents)
     compare_signing(texts, options.sample)
     whole_stage(texts, pairs)

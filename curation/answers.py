@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.manifest import SourceCount, StageCount
-from curation.schema import DECISION
+from curation.schema import SHARD_DECISION
 from curation.segment import Break, Mask, Verdicts, applies_to, broken_rows, score_rows
 from curation.shards import read_shard
 from curation.stage import Columns, GlobalStage
@@ -24,7 +23,6 @@ class Applying:
     def __init__(
         self,
         upstream: Path,
-        shard: int,
         decided: Sequence[tuple[GlobalStage, Path]],
         batch_rows: int,
     ) -> None:
@@ -32,15 +30,14 @@ class Applying:
 
         Args:
             upstream: The kept file of the segment before.
-            shard: Its number.
-            decided: The global stages in order, each with the file of its decisions.
+            decided: The global stages in order, each with the file of its decisions on the shard.
             batch_rows: Documents in a batch.
         """
         self.batch_rows = batch_rows
         self.table = read_shard(upstream)
         self.schema = self.table.schema
         self._answers = [
-            (stage, spread_decisions(path, shard, self.table.num_rows)) for stage, path in decided
+            (stage, spread_decisions(path, self.table.num_rows)) for stage, path in decided
         ]
         self._counts = [StageCount(name=stage.name, kind=stage.kind) for stage, _ in decided]
 
@@ -95,7 +92,7 @@ def _decided(stage: GlobalStage, answer: pa.RecordBatch) -> Iterator[Break]:
     """Yields the rows that a decision rejects, by reason."""
     rejected = answer.column("rejected").fill_null(fill_value=False)
     rows = np.flatnonzero(rejected.to_numpy(zero_copy_only=False))
-    taken = answer.select(DECISION.names).take(pa.array(rows)).to_pydict()
+    taken = answer.select(SHARD_DECISION.names).take(pa.array(rows)).to_pydict()
     reasons = np.array(taken["reason"], dtype=object)
     for reason in sorted(set(taken["reason"])):
         of_reason = np.flatnonzero(reasons == reason)
@@ -123,10 +120,9 @@ def _with_answer(
     return scored.drop_columns([_ANSWER]), failures
 
 
-def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
+def spread_decisions(path: Path, rows: int) -> pa.RecordBatch:
     """Returns the decisions on one shard, one row per upstream row; null where there is none."""
-    table = read_shard(path)
-    table = table.filter(pc.equal(table.column("shard"), shard)).combine_chunks()
+    table = read_shard(path).combine_chunks()
     places = np.full(rows, -1, dtype=np.int64)
     places[table.column("row").to_numpy()] = np.arange(table.num_rows)
     spread = table.take(pa.array(places, mask=places < 0)).combine_chunks()
@@ -136,13 +132,11 @@ def spread_decisions(path: Path, shard: int, rows: int) -> pa.RecordBatch:
     )
 
 
-def alive_rows(decisions: Sequence[Path], shard: int, rows: int) -> npt.NDArray[np.bool_]:
+def alive_rows(decisions: Sequence[Path], rows: int) -> npt.NDArray[np.bool_]:
     """Returns bool[rows]: which rows of a shard no decision in these files rejects."""
     alive = np.ones(rows, dtype=np.bool_)
     for path in decisions:
-        rejected = (
-            spread_decisions(path, shard, rows).column("rejected").fill_null(fill_value=False)
-        )
+        rejected = spread_decisions(path, rows).column("rejected").fill_null(fill_value=False)
         alive &= ~rejected.to_numpy(zero_copy_only=False)
     return alive
 

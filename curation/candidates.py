@@ -1,7 +1,8 @@
 """The documents that may have a near-duplicate: which they are, and their shingle sets on disk.
 
-Band keys of all shards go in; out come the documents that share one, in order of priority, with
-their buckets and sets as memory-mapped files. In memory stay some 70 bytes for each such document.
+What the ranges of hashes found goes in; out come the documents that share one, in order of
+priority, with their buckets and sets as arrays, of which the sets lie in a memory-mapped file.
+In memory stay some 100 bytes for each such document, and 8 for each hash that it shares.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,165 +12,221 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curation.buffers import text_buffers
 from curation.clusters import Candidates
-from curation.shuffle import Repeats, document_numbers, insert, place_of, read_keys
-from curation.stage import KeyShard, Scratch, Texts
-from curation.text.jaccard import put_rarest_first, shingle_sets
+from curation.priority import Priority
+from curation.ranges import DOCUMENT, HASH, insert_documents
+from curation.shuffle import place_of
+from curation.stage import KeyShard, Texts
+from curation.text.jaccard import parity_maps, shingle_sets
+from curation.text.jit import kernel
 
 if TYPE_CHECKING:
     import duckdb
 
 _TAKE_CHARS = 8 << 20
 
-_TABLES = """
-CREATE TABLE edges (key UBIGINT, document BIGINT);
-CREATE TABLE documents (document BIGINT, doc_id VARCHAR, chars BIGINT, created BIGINT);
-"""
+Numbers = npt.NDArray[np.int64]
 
-# The longest first, then the oldest, then by id; the document number only if ids repeat.
+
+class Buckets(NamedTuple):
+    """Documents that share a hash."""
+
+    documents: Numbers
+    """int64[n]: all of them, as document numbers, ascending."""
+    members: npt.NDArray[np.int32]
+    """int32[e]: the places in `documents` of those in the first bucket, in the second, ..."""
+    sizes: npt.NDArray[np.int32]
+    """int32[b]: how many are in each bucket, 2 or more."""
+
+
+def read_buckets(groups: Iterable[pa.Table]) -> Buckets:
+    """Makes buckets of what `ranges.repeated` found in all ranges."""
+    found, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
+    for table in groups:
+        hashes = table.column(HASH).to_numpy()
+        starts = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+        if len(hashes):
+            sizes.append(np.diff(np.append(starts, len(hashes))).astype(np.int32))
+            found.append(table.column(DOCUMENT).to_numpy())
+    flat = np.concatenate(found)
+    shards = int(flat.max(initial=-1) >> 32) + 1
+    return Buckets(*_number_documents(flat, shards), np.concatenate(sizes))
+
+
+@kernel
+def _number_documents(flat: Numbers, shards: int) -> tuple[Numbers, npt.NDArray[np.int32]]:
+    """Returns the different document numbers, ascending, and the place of each one among them.
+
+    Shard by shard, so that what is looked up lies close together; a sort takes ten times as long.
+    """
+    bounds, most = np.zeros(shards + 1, np.int64), np.zeros(shards, np.int64)
+    for document in flat:
+        shard = document >> 32
+        bounds[shard + 1] += 1
+        most[shard] = max(most[shard], document & 0xFFFFFFFF)
+    bounds = np.cumsum(bounds)
+    order, fill = np.empty(len(flat), np.int64), bounds[:-1].copy()
+    for k in range(len(flat)):
+        order[fill[flat[k] >> 32]] = k
+        fill[flat[k] >> 32] += 1
+    documents, places = np.empty(len(flat), np.int64), np.empty(len(flat), np.int32)
+    count = 0
+    for shard in range(shards):
+        mine = order[bounds[shard] : bounds[shard + 1]]
+        number = np.full(most[shard] + 1, -1, np.int32)
+        for k in mine:
+            number[flat[k] & 0xFFFFFFFF] = 0
+        for row in range(len(number)):
+            if number[row] == 0:
+                documents[count] = (shard << 32) | row
+                number[row] = count
+                count += 1
+        for k in mine:
+            places[k] = number[flat[k] & 0xFFFFFFFF]
+    return documents[:count].copy(), places
+
+
+_TABLE = "CREATE TABLE documents (document BIGINT, fixed BOOLEAN, doc_id VARCHAR, chars BIGINT{})"
+
 _RANK = """
-CREATE TABLE buckets AS
-    SELECT key, row_number() OVER (ORDER BY key) - 1 AS bucket
-    FROM (SELECT key FROM edges GROUP BY key HAVING count(*) > 1);
-CREATE TABLE shared AS SELECT document, bucket FROM edges JOIN buckets USING (key);
-DROP TABLE edges;
-DROP TABLE buckets;
 CREATE TABLE ranked AS
-    SELECT document, doc_id, chars, row_number() OVER (
-        ORDER BY chars DESC, created ASC NULLS LAST, doc_id, document) - 1 AS rank
-    FROM documents WHERE document IN (SELECT document FROM shared);
+    SELECT document, fixed, doc_id, chars, row_number() OVER (ORDER BY {}) - 1 AS rank
+    FROM documents;
 DROP TABLE documents;
 """
-
-_BUCKETS_BY_RANK = """
-SELECT rank, bucket FROM shared JOIN ranked USING (document) ORDER BY rank, bucket
-"""
-
-
-def find_candidates(
-    database: "duckdb.DuckDBPyConnection", shards: Sequence[KeyShard], scratch: Scratch
-) -> None:
-    """Leaves in the database who shares a band with whom.
-
-    Its table `ranked` has the documents that share one (document, doc_id, chars, and rank, their
-    place in the order of priority from 0), and `shared` has their buckets (document, bucket).
-
-    Args:
-        database: An open database.
-        shards: Keys with the columns `row`, `doc_id`, `bands` (a fixed-size list of uint64, null
-            where there is no shingle), `chars` and `created` (microseconds).
-        scratch: What can be used up.
-    """
-    database.execute(_TABLES)
-    bands = sum(len(keys) * keys.shape[1] for _, keys in map(_band_keys, map(read_keys, shards)))
-    repeats = Repeats(bands, scratch.memory_bytes)
-    for shard in shards:
-        repeats.count(_band_keys(read_keys(shard))[1])
-    for shard in shards:
-        _insert_shard(database, shard, repeats)
-    database.execute(_RANK)
-
-
-def _band_keys(table: pa.Table) -> tuple[pa.Table, npt.NDArray[np.uint64]]:
-    """Returns the rows that have bands, and the bands, uint64[n, bands], mostly without a copy."""
-    if table.column("bands").null_count:
-        table = table.filter(pc.is_valid(table.column("bands")))
-    if not table.num_rows:
-        return table, np.empty((0, 1), np.uint64)
-    flat = [chunk.flatten().to_numpy() for chunk in table.column("bands").chunks]
-    keys = flat[0] if len(flat) == 1 else np.concatenate(flat)
-    return table, keys.reshape(table.num_rows, -1)
-
-
-def _insert_shard(database: "duckdb.DuckDBPyConnection", shard: KeyShard, repeats: Repeats) -> None:
-    table, keys = _band_keys(read_keys(shard))
-    told = repeats.told(keys)
-    documents = document_numbers(shard.shard, table.column("row").to_numpy())
-    rows, bands = np.nonzero(told)
-    insert(database, "edges", {"key": keys[rows, bands], "document": documents[rows]})
-    table = table.append_column("document", pa.array(documents))
-    table = table.filter(pa.array(told.any(axis=1)))
-    columns = ("document", "doc_id", "chars", "created")
-    insert(database, "documents", {name: table.column(name) for name in columns})
 
 
 class Ranked(NamedTuple):
     """The candidates in order of priority."""
 
-    documents: npt.NDArray[np.int64]
+    documents: Numbers
     """int64[n]: document numbers."""
-    chars: npt.NDArray[np.int64]
+    chars: Numbers
     """int64[n]: lengths of the texts in characters."""
+    fixed: int
+    """The first so many are of earlier datasets and stay whatever they are."""
 
 
-def read_ranked(database: "duckdb.DuckDBPyConnection") -> Ranked:
-    """Returns the documents that `find_candidates` left, in order of priority."""
+def rank_documents(
+    database: "duckdb.DuckDBPyConnection",
+    shards: Sequence[KeyShard],
+    documents: Numbers,
+    priority: Priority,
+) -> Ranked:
+    """Puts documents in order of priority; leaves it as the table `ranked` in the database.
+
+    That has `document`, `fixed`, `doc_id`, `chars` and `rank`, the place in the order from 0.
+
+    Args:
+        database: An open database.
+        shards: Keys with the columns `row`, `doc_id`, `chars` and those of the priority.
+        documents: int64[n], document numbers, ascending.
+        priority: The order.
+    """
+    own = {name: kind for name, kind in priority.columns().items() if name != "chars"}
+    database.execute(_TABLE.format("".join(f", {name} {kind}" for name, kind in own.items())))
+    insert_documents(database, shards, documents, ("documents", ("doc_id", "chars", *own)))
+    # The document number decides only if ids repeat.
+    database.execute(_RANK.format(priority.order(["fixed DESC"], ["doc_id", "document"])))
     table = database.sql("SELECT document, chars FROM ranked ORDER BY rank").to_arrow_table()
-    return Ranked(table.column("document").to_numpy(), table.column("chars").to_numpy())
+    fixed = database.sql("SELECT count(*) FROM ranked WHERE fixed").fetchall()[0][0]
+    return Ranked(table.column("document").to_numpy(), table.column("chars").to_numpy(), fixed)
+
+
+class Alike(NamedTuple):
+    """When two documents are near-duplicates."""
+
+    ngram: int
+    """Tokens in a shingle."""
+    threshold: float
+    """Jaccard similarity of the shingle sets, inclusive."""
 
 
 def load_candidates(
-    database: "duckdb.DuckDBPyConnection",
-    ranked: Ranked,
-    texts: Texts,
-    ngram: int,
-    directory: Path,
+    ranked: Ranked, buckets: Buckets, texts: Texts, alike: Alike, directory: Path
 ) -> Candidates:
-    """Writes the buckets and the shingle sets of the candidates to files and maps them.
+    """Writes the shingle sets of the candidates to a file, maps it, and turns buckets into ranks.
 
     Args:
-        database: What `find_candidates` left.
-        ranked: What `read_ranked` returned.
+        ranked: The order.
+        buckets: Which of the documents share a hash.
         texts: Where the texts are read from, once, in the order of the shards.
-        ngram: Tokens in a shingle.
-        directory: Where the files `buckets` and `sets` go; delete them when done.
+        alike: What makes two documents near-duplicates.
+        directory: Where the file `sets` goes; delete it when done.
     """
-    bounds = np.zeros(len(ranked.documents) + 1, np.int64)
-    buckets = spill(directory / "buckets", np.int64, _buckets(database, bounds))
-    np.cumsum(bounds, out=bounds)
-    places = np.zeros(int(buckets.max(initial=-1)) + 2, np.int64)
-    np.cumsum(np.bincount(buckets, minlength=len(places) - 1), out=places[1:])
-    starts = np.empty_like(ranked.documents)
-    sizes = np.empty_like(ranked.documents)
-    sets = spill(directory / "sets", np.uint64, _sets(ranked, texts, ngram, (starts, sizes)))
-    put_rarest_first(sets, starts, sizes)
-    return Candidates(sets, starts, sizes, buckets, bounds, places)
+    count = len(ranked.documents)
+    ranks = np.empty(count, np.int32)
+    ranks[np.searchsorted(buckets.documents, ranked.documents)] = np.arange(count)
+    by_rank, bounds = _buckets_by_rank(ranks[buckets.members], buckets.sizes, count)
+    loading = _Loading(ranked, texts, alike.ngram)
+    sets = spill(directory / "sets", np.uint64, loading.sets())
+    maps = np.concatenate([np.empty(0, np.uint64), *loading.maps])
+    places = np.concatenate([[0], np.cumsum(buckets.sizes, dtype=np.int64)])
+    return Candidates(
+        sets,
+        loading.starts,
+        loading.sizes,
+        maps,
+        loading.map_starts,
+        by_rank,
+        bounds,
+        places,
+        alike.threshold,
+    )
 
 
-def _buckets(
-    database: "duckdb.DuckDBPyConnection", bounds: npt.NDArray[np.int64]
-) -> Iterator[npt.NDArray[np.int64]]:
-    """Yields the buckets by rank; leaves in `bounds[1:]` how many each document has."""
-    for batch in database.sql(_BUCKETS_BY_RANK).to_arrow_reader(1 << 20):
-        np.add.at(bounds, batch.column("rank").to_numpy() + 1, 1)
-        yield batch.column("bucket").to_numpy()
+@kernel
+def _buckets_by_rank(
+    ranks: npt.NDArray[np.int32], sizes: npt.NDArray[np.int32], count: int
+) -> tuple[npt.NDArray[np.int32], Numbers]:
+    """Returns the buckets of rank 0, of rank 1, ..., each ascending; and where those start."""
+    bounds = np.zeros(count + 1, np.int64)
+    for rank in ranks:
+        bounds[rank + 1] += 1
+    bounds = np.cumsum(bounds)
+    fill = bounds[:-1].copy()
+    buckets = np.empty(len(ranks), np.int32)
+    at = 0
+    for bucket in range(len(sizes)):
+        for rank in ranks[at : at + sizes[bucket]]:
+            buckets[fill[rank]] = bucket
+            fill[rank] += 1
+        at += sizes[bucket]
+    return buckets, bounds
 
 
-def _sets(
-    ranked: Ranked,
-    texts: Texts,
-    ngram: int,
-    found: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
-) -> Iterator[npt.NDArray[np.uint64]]:
-    """Yields the shingle sets in the order of the shards; leaves in `found` start and size."""
-    starts, sizes = found
+class _Loading:
+    """Shingle sets in the order of the shards, and where each rank's set and map are."""
+
+    def __init__(self, ranked: Ranked, texts: Texts, ngram: int) -> None:
+        self.ranked, self.texts, self.ngram = ranked, texts, ngram
+        self.starts = np.empty_like(ranked.documents)
+        self.sizes = np.empty_like(ranked.documents)
+        self.map_starts = np.empty_like(ranked.documents)
+        self.maps: list[npt.NDArray[np.uint64]] = []
+
+    def sets(self) -> Iterator[npt.NDArray[np.uint64]]:
+        """Yields the sets of one portion of texts after another."""
+        written = mapped = 0
+        for group in _groups(self.ranked):
+            shard, rows = place_of(self.ranked.documents[group])
+            taken = text_buffers(self.texts.take(int(shard[0]), rows))
+            sets, bounds = shingle_sets(*taken, self.ngram)
+            maps, map_bounds = parity_maps(sets, bounds)
+            self.starts[group] = bounds[:-1] + written
+            self.sizes[group] = np.diff(bounds)
+            self.map_starts[group] = map_bounds[:-1] + mapped
+            self.maps.append(maps)
+            written += len(sets)
+            mapped += len(maps)
+            yield sets
+
+
+def _groups(ranked: Ranked) -> Iterator[Numbers]:
+    """Yields the ranks of documents of one shard with about `_TAKE_CHARS` characters."""
     order = np.argsort(ranked.documents)
-    written = 0
-    for group in _groups(ranked, order):
-        shard, rows = place_of(ranked.documents[group])
-        taken = text_buffers(texts.take(int(shard[0]), rows))
-        sets, bounds = shingle_sets(*taken, ngram)
-        starts[group] = bounds[:-1] + written
-        sizes[group] = np.diff(bounds)
-        written += len(sets)
-        yield sets
-
-
-def _groups(ranked: Ranked, order: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yields runs of `order` that lie in one shard and hold about `_TAKE_CHARS` characters."""
     shards, _ = place_of(ranked.documents[order])
     portion = np.cumsum(ranked.chars[order]) // _TAKE_CHARS
     cuts = np.flatnonzero((np.diff(shards) != 0) | (np.diff(portion) != 0)) + 1
@@ -177,7 +234,7 @@ def _groups(ranked: Ranked, order: npt.NDArray[np.int64]) -> Iterator[npt.NDArra
 
 
 def spill(path: Path, dtype: Any, parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Writes arrays one after another to a file and returns it memory-mapped, writable."""
+    """Writes arrays one after another to a file and returns it memory-mapped."""
     with path.open("wb") as file:
         size = sum(file.write(np.ascontiguousarray(part, dtype).data) for part in parts)
     if not size:

@@ -10,14 +10,23 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jaccard import similarity_from
-from curation.text.jit import inlined, kernel
+from curation.text.jaccard import differing, map_words, needed_overlap, similarity_from
+from curation.text.jit import inlined, int64, kernel, subroutine
+from curation.text.prefixes import (
+    PrefixIndex,
+    class_of,
+    insert_set,
+    make_index,
+    put_rarest_first,
+    slot_of,
+    smallest_partner,
+)
 
 
 class Candidates(NamedTuple):
     """n documents in order of priority (0 survives first), and the buckets that they share.
 
-    The arrays may be memory-mapped files: they are read once, in order, except for the sets.
+    The sets may be a memory-mapped file: only those of pairs that may be alike are read.
     """
 
     sets: npt.NDArray[np.uint64]
@@ -26,12 +35,18 @@ class Candidates(NamedTuple):
     """int64[n]: where the set of each document starts."""
     sizes: npt.NDArray[np.int64]
     """int64[n]: how many shingles it has, 1 or more."""
-    buckets: npt.NDArray[np.int64]
-    """int64[e]: the buckets of document 0, then those of document 1, and so on."""
+    maps: npt.NDArray[np.uint64]
+    """uint64[w]: the sets' maps (`parity_maps`)."""
+    map_starts: npt.NDArray[np.int64]
+    """int64[n]: where the map of each document starts."""
+    buckets: npt.NDArray[np.int32]
+    """int32[e]: the buckets of document 0, then those of document 1, and so on."""
     bounds: npt.NDArray[np.int64]
     """int64[n + 1]: where the buckets of each document start."""
     places: npt.NDArray[np.int64]
     """int64[b + 1]: sums of the bucket sizes; the room for the survivors of each bucket."""
+    threshold: float
+    """Jaccard similarity from which two are alike, inclusive, above 0, at most 1."""
 
 
 class Survivors(NamedTuple):
@@ -59,69 +74,188 @@ def _join(cluster: npt.NDArray[np.int64], one: int, two: int) -> None:
     cluster[max(one, two)] = min(one, two)
 
 
+CROWD = 256
+"""A bucket of so many documents is a crowd: an index says which of them to compare."""
+
+
 class _Progress(NamedTuple):
-    members: npt.NDArray[np.int64]
-    """int64[e]: the survivors of each bucket, from its place on."""
+    members: npt.NDArray[np.int32]
+    """int32[e]: the survivors of each bucket, from its place on."""
     filled: npt.NDArray[np.int64]
     """int64[b]: where the next survivor of each bucket goes."""
-    seen: npt.NDArray[np.int64]
-    """int64[n]: the last document that each survivor was compared with."""
+    seen: npt.NDArray[np.int32]
+    """int32[n]: the last document that met each survivor."""
+    met: npt.NDArray[np.int32]
+    """int32[n]: the survivors that the present document is to be compared with."""
     cluster: npt.NDArray[np.int64]
 
 
 @inlined
-def _most_similar(
-    document: int, candidates: Candidates, threshold: float, progress: _Progress
-) -> tuple[int, float]:
-    """Compares a document with the survivors of its buckets; returns the twin or -1."""
-    sets, starts, sizes, buckets, bounds, places = candidates
-    members, filled, seen, cluster = progress
-    own = sets[starts[document] : starts[document] + sizes[document]]
-    twin, most = -1, 0.0
-    for bucket in buckets[bounds[document] : bounds[document + 1]]:
+def _similarity(one: int, two: int, candidates: Candidates) -> float:
+    """Returns the similarity of two documents, or -1 where it is below the threshold.
+
+    Sizes and maps tell most pairs apart exactly, at a hundredth of the cost of the sets.
+    """
+    sizes, maps, map_starts = candidates.sizes, candidates.maps, candidates.map_starts
+    threshold = candidates.threshold
+    needed = needed_overlap(sizes[one], sizes[two], threshold)
+    if needed > min(sizes[one], sizes[two]):
+        return -1.0
+    first = maps[map_starts[one] : map_starts[one] + map_words(sizes[one])]
+    second = maps[map_starts[two] : map_starts[two] + map_words(sizes[two])]
+    if (sizes[one] + sizes[two] - differing(first, second)) // 2 < needed:
+        return -1.0
+    sets, starts = candidates.sets, candidates.starts
+    own = sets[starts[one] : starts[one] + sizes[one]]
+    return similarity_from(own, sets[starts[two] : starts[two] + sizes[two]], threshold)
+
+
+@inlined
+def _is_crowd(bucket: int, candidates: Candidates) -> bool:
+    return int64(candidates.places[bucket + 1] - candidates.places[bucket]) >= CROWD
+
+
+@inlined
+def _meet_in_crowd(one: int, two: int, candidates: Candidates) -> bool:
+    """Says whether two documents share a bucket that is a crowd."""
+    i, j = candidates.bounds[one], candidates.bounds[two]
+    while i < candidates.bounds[one + 1] and j < candidates.bounds[two + 1]:
+        a, b = candidates.buckets[i], candidates.buckets[j]
+        if a == b and _is_crowd(a, candidates):
+            return True
+        i += a <= b
+        j += b <= a
+    return False
+
+
+@subroutine
+def _meet_by_rare_members(
+    document: int, met: int, candidates: Candidates, progress: _Progress, index: PrefixIndex
+) -> int:
+    """Notes the survivors that share a crowd and a rare member; returns how many were met."""
+    threshold = candidates.threshold
+    size = candidates.sizes[document]
+    start = candidates.starts[document]
+    put_rarest_first(candidates.sets[start : start + size], index)
+    smallest = smallest_partner(size, threshold)
+    last = class_of(int64(size / threshold) + 1, index)
+    for size_class in range(class_of(smallest, index), last + 1):
+        partner = max(smallest, index.classes[size_class])
+        shared = needed_overlap(size, partner, threshold)
+        for position in range(max(0, min(size, size - shared + 1))):
+            key = index.keys[position]
+            entry = index.heads[slot_of(key, size_class, index)]
+            while entry >= 0:
+                survivor = index.documents[entry]
+                rest = candidates.sizes[survivor] - index.positions[entry]
+                same = index.members[entry] == key
+                entry = index.before[entry]
+                if (
+                    same
+                    and progress.seen[survivor] != document
+                    and min(rest, size - position)
+                    >= needed_overlap(size, candidates.sizes[survivor], threshold)
+                    and _meet_in_crowd(document, survivor, candidates)
+                ):
+                    progress.seen[survivor] = document
+                    progress.met[met] = survivor
+                    met += 1
+    return met
+
+
+@subroutine
+def _meet(document: int, candidates: Candidates, progress: _Progress, index: PrefixIndex) -> int:
+    """Notes the survivors in a document's buckets that may be alike; returns how many."""
+    members, filled, seen = progress.members, progress.filled, progress.seen
+    places = candidates.places
+    buckets = candidates.buckets[candidates.bounds[document] : candidates.bounds[document + 1]]
+    crowd = met = 0
+    for bucket in buckets:
+        if _is_crowd(bucket, candidates):
+            crowd += filled[bucket] - places[bucket]
+    many = crowd > max(CROWD, candidates.sizes[document])
+    for bucket in buckets:
+        if many and _is_crowd(bucket, candidates):
+            continue
         for survivor in members[places[bucket] : filled[bucket]]:
-            if seen[survivor] == document:
-                continue
-            seen[survivor] = document
-            other = sets[starts[survivor] : starts[survivor] + sizes[survivor]]
-            found = similarity_from(own, other, threshold)
-            if found < 0:
-                continue
-            _join(cluster, document, survivor)
-            if found > most or (found == most and survivor < twin):
-                twin, most = survivor, found
+            if seen[survivor] != document:
+                seen[survivor] = document
+                progress.met[met] = survivor
+                met += 1
+    return _meet_by_rare_members(document, met, candidates, progress, index) if many else met
+
+
+@inlined
+def _most_similar(
+    document: int, met: int, candidates: Candidates, progress: _Progress
+) -> tuple[int, float]:
+    """Compares a document with the survivors that were met; returns the twin or -1."""
+    twin, most = -1, 0.0
+    for survivor in progress.met[:met]:
+        found = _similarity(document, survivor, candidates)
+        if found < 0:
+            continue
+        _join(progress.cluster, document, survivor)
+        if found > most or (found == most and survivor < twin):
+            twin, most = int64(survivor), found
     return twin, most
 
 
-@kernel
-def choose_survivors(
-    candidates: Candidates, threshold: float, members: npt.NDArray[np.int64]
-) -> Survivors:
+def choose_survivors(candidates: Candidates, fixed: int) -> Survivors:
     """Decides about documents in order of priority.
 
     Each is compared with every survivor that shares a bucket with it, and rejected if one reaches
     the threshold; its twin is the most similar one, of several the first. Work is near-linear for
-    clusters of duplicates, because only survivors are compared with.
+    clusters of duplicates, because only survivors are compared with, and for texts made from one
+    template, because in a crowd only those are that share a rare shingle.
 
     Args:
         candidates: The documents.
-        threshold: Jaccard similarity, inclusive, above 0, at most 1.
-        members: int64[e], overwritten with the survivors of each bucket.
+        fixed: The first so many documents survive without being compared with one another.
     """
+    crowded = _in_crowds(candidates)
+    starts, sizes = candidates.starts[crowded], candidates.sizes[crowded]
+    index = make_index(candidates.sets, starts, sizes, candidates.threshold)
+    return _choose(candidates, fixed, crowded, index)
+
+
+@kernel
+def _in_crowds(candidates: Candidates) -> npt.NDArray[np.bool_]:
+    crowded = np.zeros(len(candidates.starts), np.bool_)
+    for document in range(len(crowded)):
+        begin, end = candidates.bounds[document], candidates.bounds[document + 1]
+        for bucket in candidates.buckets[begin:end]:
+            crowded[document] |= _is_crowd(bucket, candidates)
+    return crowded
+
+
+@kernel
+def _choose(
+    candidates: Candidates, fixed: int, crowded: npt.NDArray[np.bool_], index: PrefixIndex
+) -> Survivors:
     count = len(candidates.starts)
     twin = np.full(count, -1, np.int64)
     similarity = np.zeros(count, np.float64)
     cluster = np.arange(count)
     filled = candidates.places[:-1].copy()
-    progress = _Progress(members, filled, np.full(count, -1, np.int64), cluster)
+    members = np.empty(len(candidates.buckets), np.int32)
+    seen, met = np.full(count, -1, np.int32), np.empty(count, np.int32)
+    progress = _Progress(members, filled, seen, met, cluster)
     for document in range(count):
-        found, most = _most_similar(document, candidates, threshold, progress)
-        twin[document], similarity[document] = found, most
-        if found < 0:
+        if document >= fixed:
+            count_met = _meet(document, candidates, progress, index)
+            twin[document], similarity[document] = _most_similar(
+                document, count_met, candidates, progress
+            )
+        if twin[document] < 0:
             begin, end = candidates.bounds[document], candidates.bounds[document + 1]
             for bucket in candidates.buckets[begin:end]:
                 members[filled[bucket]] = document
                 filled[bucket] += 1
+            if crowded[document]:
+                start = candidates.starts[document]
+                own = candidates.sets[start : start + candidates.sizes[document]]
+                insert_set(document, own, candidates.threshold, index)
     for document in range(count):
         cluster[document] = _root(cluster, document)
     return Survivors(twin, similarity, cluster)

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from curation.errors import CurationError
 from curation.manifest import read_manifest
-from curation.plan import Plan
-from curation.runner import RunOptions, finished
+from curation.passes import RunOptions
+from curation.plan import Plan, record_name
+from curation.runner import finished
 
 
 class Forecast(NamedTuple):
@@ -80,7 +81,7 @@ def _measured(directory: Path, plan: Plan) -> tuple[float | None, set[int]]:
     cpu, size, done = 0.0, 0, set()
     for index, shard in enumerate(plan.shards):
         try:
-            record = json.loads((directory / f"shard-{index:05d}.json").read_bytes())
+            record = json.loads((directory / f"{record_name(shard)}.json").read_bytes())
         except (OSError, ValueError):
             continue
         cpu += record["cpu_seconds"]

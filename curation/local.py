@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from curation.errors import CurationError
 from curation.manifest import Manifest, Record
+from curation.passes import RunOptions, Step
 from curation.plan import Plan
-from curation.runner import RunOptions, Step, drive, finished, steps
+from curation.runner import drive, finished, steps
 from curation.work import Item
 from curation.worker import WorkerPool
 

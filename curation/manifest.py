@@ -149,6 +149,7 @@ class ShardEntry(BaseModel):
     path: str
     split: str
     documents: int
+    """Rows; a repeated document counts as often as it is there."""
     bytes: int
     sha256: str
 
@@ -240,13 +241,15 @@ _TOLD = ("value", "bound", "detail", "similarity", "other_id")
 
 
 class Totals(BaseModel):
-    """The whole dataset in five numbers."""
+    """The whole dataset in a few numbers."""
 
     documents_in: int = 0
     documents_kept: int = 0
     documents_rejected: int = 0
     bytes_in: int = 0
     text_bytes_kept: int = 0
+    rows_written: int = 0
+    """Rows of all shards: kept documents, each as often as it is repeated."""
 
 
 class Manifest(BaseModel):

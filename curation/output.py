@@ -1,13 +1,15 @@
 """The last step: kept documents into equal shards in a seeded order, every document into the audit.
 
 The order of the output is the order of a seeded hash of `doc_id`, so it does not depend on how
-the input was cut or listed, and any prefix of the shards is a random sample of the corpus.
+the input was cut or listed, and any prefix of the shards is a random sample of the corpus. A
+document that is written several times has a place of its own for each copy.
 """
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +21,10 @@ import pyarrow.parquet as pq
 
 from curation.manifest import Record, SourceCount
 from curation.recipe import Output
+from curation.schema import COPY
 from curation.segment import ROW, VERDICT
 from curation.shards import FileRecord, read_shard, replacing, write_shard
+from curation.stage import Reference
 from curation.work import Item
 
 AUDIT_ROWS_PER_GROUP = 16_384
@@ -31,25 +35,34 @@ class _Places(NamedTuple):
 
     split: str
     shards: int
-    work: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
+    rows: pa.Table
+    """work, row, and where documents are repeated, copy."""
 
     def pieces(self) -> Iterator[tuple[str, pa.Table]]:
         """Yields the layout of each output shard; sizes differ by one document at most."""
-        cuts = np.linspace(0, len(self.row), self.shards + 1).astype(np.int64)
+        cuts = np.linspace(0, self.rows.num_rows, self.shards + 1).astype(np.int64)
         for index in range(self.shards):
-            part = slice(cuts[index], cuts[index + 1])
             name = f"{self.split}-{index:05d}-of-{self.shards:05d}"
-            yield name, pa.table({"work": self.work[part], "row": self.row[part]})
+            yield name, self.rows.slice(cuts[index], cuts[index + 1] - cuts[index])
 
 
-def order_keys(doc_ids: list[str], seed: int) -> npt.NDArray[np.uint64]:
-    """Returns the place of each document in the output order, as uint64[n, 2] sort keys."""
+def order_keys(
+    doc_ids: Sequence[str], seed: int, copies: Sequence[int] | None = None
+) -> npt.NDArray[np.uint64]:
+    """Returns the place of each document in the output order, as uint64[n, 2] sort keys.
+
+    Args:
+        doc_ids: n ids.
+        seed: Of the recipe.
+        copies: Number of each row's copy, from 0 on, which has a place of its own; default: 0.
+    """
     start = hashlib.blake2b(str(seed).encode(), digest_size=16, person=b"output order")
     keys = bytearray()
-    for doc_id in doc_ids:
+    for doc_id, copy in zip(doc_ids, copies or repeat(0), strict=False):
         digest = start.copy()
         digest.update(doc_id.encode())
+        if copy:
+            digest.update(b"\0%d" % copy)
         keys += digest.digest()
     return np.frombuffer(bytes(keys), dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
@@ -70,12 +83,15 @@ class LayoutItem(Item):
     kept: tuple[Path, ...]
     output: Output
     seed: int
+    copies: tuple[str, ...] = ()
+    """Columns that say how often a document is written; several multiply."""
 
     def work(self) -> Record:
         """Writes one `layout-<shard>.arrow` for each output shard."""
         columns = [self._read(index, path) for index, path in enumerate(self.kept)]
         table = pa.concat_tables(columns)
-        keys = order_keys(table.column("doc_id").to_pylist(), self.seed)
+        copies = table.column(COPY.name).to_pylist() if self.copies else None
+        keys = order_keys(table.column("doc_id").to_pylist(), self.seed, copies)
         order = np.lexsort((keys[:, 1], keys[:, 0]))
         splits = np.array(table.column("split").to_pylist(), dtype=object)[order]
         files: dict[str, FileRecord] = {}
@@ -83,9 +99,8 @@ class LayoutItem(Item):
             chosen = pa.array(order[splits == split])
             part = table.take(chosen)
             shards = shard_count(self.output, part.num_rows, pc.sum(part.column("bytes")).as_py())
-            places = _Places(
-                split, shards, part.column("work").to_numpy(), part.column("row").to_numpy()
-            )
+            layout_columns = ["work", "row", *([COPY.name] if self.copies else [])]
+            places = _Places(split, shards, part.select(layout_columns))
             for name, layout in places.pieces():
                 path = self.directory / f"layout-{name}.arrow"
                 files[path.name] = write_shard(path, layout)
@@ -95,7 +110,7 @@ class LayoutItem(Item):
         table = read_shard(path)
         rows = table.num_rows
         split = table.column("split") if "split" in table.column_names else pa.nulls(rows)
-        return pa.table(
+        found = pa.table(
             {
                 "doc_id": table.column("doc_id"),
                 "split": split.cast(pa.string()).fill_null("train"),
@@ -104,6 +119,17 @@ class LayoutItem(Item):
                 "row": np.arange(rows, dtype=np.int32),
             }
         )
+        return self._repeated(found, table) if self.copies else found
+
+    def _repeated(self, found: pa.Table, table: pa.Table) -> pa.Table:
+        """Writes each row as often as the columns of copies say."""
+        counts = np.ones(found.num_rows, np.int64)
+        for name in self.copies:
+            counts *= table.column(name).fill_null(1).to_numpy()
+        repeated = found.take(pa.array(np.repeat(np.arange(found.num_rows), counts)))
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        copy = pa.array((np.arange(len(first)) - first).astype(np.int32))
+        return repeated.append_column(COPY, copy)
 
 
 @dataclass(frozen=True)
@@ -133,6 +159,8 @@ class GatherItem(Item):
             places.append(where)
         restored = np.argsort(np.concatenate(places), kind="stable")
         table = pa.concat_tables(parts).take(pa.array(restored))
+        if COPY.name in layout.column_names:
+            table = table.append_column(COPY, layout.column(COPY.name))
         self.shard_path.parent.mkdir(parents=True, exist_ok=True)
         record = write_shard(self.shard_path, table)
         return Record(key=self.key, files={_relative(self.shard_path, self.directory): record})
@@ -218,35 +246,54 @@ class ClustersItem(Item):
 
     audit: tuple[Path, ...]
     kinds: tuple[tuple[str, str], ...]
-    """Name of each deduplicating stage, and "exact" or "near"."""
+    """Name of each deduplicating stage, and what it calls a duplicate ("exact", "near")."""
     out: Path
+    references: tuple[Reference, ...] = ()
+    """Shards of finished datasets: a document of theirs may be what survived."""
 
     def work(self) -> Record:
-        """Writes `audit/clusters.parquet`: survivor, member, via, similarity, kind.
+        """Writes `audit/clusters.parquet`: survivor, member, via, similarity, kind, dataset.
 
         `via` is the document that the member was compared with, and `similarity` is to it. An
         exact twin may have become a near duplicate later: then `survivor` is what was kept of both.
+        `dataset` names the finished dataset in which the survivor is; null: it is in this one.
         """
-        names = ["other_id", "doc_id", "similarity", "stage"]
-        table = pa.concat_tables([pq.read_table(path, columns=names) for path in self.audit])
+        names = ["other_id", "doc_id", "similarity", "stage", "verdict"]
+        documents = pa.concat_tables([pq.read_table(path, columns=names) for path in self.audit])
         kinds = dict(self.kinds)
-        table = table.filter(pc.is_in(table.column("stage"), pa.array(list(kinds), pa.string())))
+        of_kind = pc.is_in(documents.column("stage"), pa.array(list(kinds), pa.string()))
+        table = documents.filter(of_kind)
         stages = table.column("stage").to_pylist()
         via, members = (table.column(name).to_pylist() for name in ("other_id", "doc_id"))
         replaced_by = dict(zip(members, via, strict=True))
+        survivors = [_last(replaced_by, other) for other in via]
+        elsewhere = self._datasets(survivors, documents)
         clusters = pa.table(
             {
-                "survivor": pa.array([_last(replaced_by, other) for other in via], pa.string()),
+                "survivor": pa.array(survivors, pa.string()),
                 "member": table.column("doc_id"),
                 "via": table.column("other_id"),
                 "similarity": table.column("similarity"),
                 "kind": pa.array([kinds[stage] for stage in stages], pa.string()),
+                "dataset": pa.array([elsewhere.get(name) for name in survivors], pa.string()),
             }
         ).sort_by([("survivor", "ascending"), ("member", "ascending")])
         path = self.out / "audit" / "clusters.parquet"
         return Record(
             key=self.key, files={_relative(path, self.directory): _write_parquet(path, clusters)}
         )
+
+    def _datasets(self, survivors: list[str], documents: pa.Table) -> dict[str, str]:
+        """Returns in which finished dataset each survivor is that was not kept in this one."""
+        kept = documents.filter(pc.equal(documents.column("verdict"), "kept")).column("doc_id")
+        names = pa.array(survivors, pa.string()).unique()
+        missing = names.filter(pc.invert(pc.is_in(names, kept.combine_chunks())))
+        found: dict[str, str] = {}
+        for reference in self.references:
+            theirs = read_shard(reference.path, ["doc_id"]).column(0)
+            for name in missing.filter(pc.is_in(missing, theirs.combine_chunks())).to_pylist():
+                found.setdefault(name, reference.dataset)
+        return found
 
 
 def _last(replaced_by: dict[str, str], doc_id: str) -> str:

@@ -11,7 +11,7 @@ out in a seeded order of its own:
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curation.manifest import fingerprint_of
 from curation.recipe import LoadedRecipe, Recipe, identity
@@ -26,17 +26,30 @@ class InputShard(NamedTuple):
     source: Source
     splits: tuple[Split, ...]
 
-    def identity(self) -> list[list[str | int]]:
-        """Returns what the shard's content depends on: files, their stamps and ranges."""
-        return [
+    @property
+    def name(self) -> str:
+        """Names the shard's files: by its source and ranges, so that no other shard shifts it."""
+        ranges = [[split.file.name, split.start, split.end] for split in self.splits]
+        return f"{self.source.name}-{fingerprint_of(ranges)[:16]}"
+
+    def identity(self) -> list[Any]:
+        """Returns what the shard's content depends on: its source, files, stamps and ranges."""
+        source = {name: value for name, value in identity(self.source).items() if name != "paths"}
+        ranges = [
             [split.file.name, split.file.size, split.file.stamp, split.start, split.end]
             for split in self.splits
         ]
+        return [source, ranges]
 
     @property
     def bytes(self) -> int:
         """Input bytes of the shard."""
         return sum(split.end - split.start for split in self.splits)
+
+
+def record_name(shard: InputShard) -> str:
+    """Returns the stem of the record that each segment leaves of a shard."""
+    return f"shard-{shard.name}"
 
 
 @dataclass(frozen=True)
@@ -58,7 +71,10 @@ class Segment:
         return f"{self.index:02d}-{'-'.join(shown) or 'copy'}-{self.fingerprint[:8]}"
 
     def decision_fingerprint(self, position: int, upstream: str) -> str:
-        """Returns the identity of the `position`-th global decision of this segment."""
+        """Returns the identity of the `position`-th global decision of this segment.
+
+        It knows of stages alone, like that of the segment: the documents are in the items' keys.
+        """
         chain = [identity(stage) for stage in self.decisions[: position + 1]]
         return fingerprint_of("decision", upstream, chain)
 
@@ -128,7 +144,7 @@ def _matters(stage: GlobalStage, later: GlobalStage) -> bool:
 def _fingerprinted(
     recipe: Recipe, layout: Sequence[tuple[list[GlobalStage], list[BatchStage]]]
 ) -> list[Segment]:
-    upstream = fingerprint_of([identity(source) for source in recipe.sources], recipe.score_all)
+    upstream = fingerprint_of(recipe.score_all)
     segments = []
     for index, (decisions, stages) in enumerate(layout):
         parts = [identity(stage) for stage in (*decisions, *stages)]

@@ -51,9 +51,16 @@ DECISION = pa.schema(
 """What a global stage answers: one row for each document that it rejects, puts in a cluster or
 changes. A stage that changes documents answers with further columns of its own."""
 
+SHARD_DECISION = DECISION.remove(DECISION.get_field_index("shard"))
+"""The decisions on one shard: its number changes with the shards before it, its rows do not."""
+
 
 LANGUAGE_LABEL = "language_label"
 """The score column that says a document's language; the stage `language` writes it."""
+
+
+COPY = pa.field("copy", pa.int32(), nullable=False)
+"""Column of the output where documents are written more than once: 0 for the first copy."""
 
 
 def make_doc_id(source: str, record_id: str) -> str:

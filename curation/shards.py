@@ -173,13 +173,15 @@ class MappedTexts:
     """Random access to the `text` column of upstream shards (`stage.Texts`)."""
 
     def __init__(self, paths: list[Path]) -> None:
-        """Takes the shards' paths; a shard is mapped when it is first asked for."""
+        """Takes the shards' paths; only the shard that was asked for last stays mapped."""
         self._paths = paths
-        self._columns: dict[int, pa.ChunkedArray] = {}
+        self._shard = -1
+        self._texts: pa.ChunkedArray | None = None
 
     def take(self, shard: int, rows: npt.NDArray[np.int64]) -> pa.LargeStringArray:
         """Returns the texts of some rows of a shard, in the order asked for."""
-        if shard not in self._columns:
-            self._columns[shard] = read_shard(self._paths[shard], ["text"]).column(0)
-        taken = self._columns[shard].take(pa.array(rows))
+        if self._texts is None or shard != self._shard:
+            self._texts = read_shard(self._paths[shard], ["text"]).column(0)
+            self._shard = shard
+        taken = self._texts.take(pa.array(rows))
         return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken

@@ -5,6 +5,7 @@ records. A record that cannot be read is a record too, with `error` set: nothing
 """
 
 import glob
+import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
@@ -106,26 +107,34 @@ class Source(BaseModel, ABC):
         return [found[name] for name in sorted(found)]
 
     def shards(self, files: Sequence[InputFile]) -> list[tuple[Split, ...]]:
-        """Cuts files into shards of about `split_bytes`; depends on names and sizes only."""
+        """Cuts files into shards of about `split_bytes`; depends on names and sizes only.
+
+        Small files share a shard until it is full, or until the name of one says so: one file more
+        or less then changes the few shards up to the next such name, and leaves the rest alone.
+        """
         shards: list[tuple[Split, ...]] = []
         group: list[Split] = []
-        room = self.split_bytes
         for file in files:
             pieces = self.cut(file)
-            if len(pieces) == 1 and file.size <= room:
-                group.append(pieces[0])
-                room -= file.size
-                continue
-            if group:
+            filled = sum(split.file.size for split in group)
+            if group and (len(pieces) > 1 or filled + file.size > self.split_bytes):
                 shards.append(tuple(group))
-            group, room = [], self.split_bytes
-            if len(pieces) == 1 and file.size <= room:
-                group, room = [pieces[0]], room - file.size
-            else:
+                group = []
+            if len(pieces) > 1:
                 shards.extend((piece,) for piece in pieces)
+                continue
+            group += pieces
+            if self._ends_shard(file):
+                shards.append(tuple(group))
+                group = []
         if group:
             shards.append(tuple(group))
         return shards
+
+    def _ends_shard(self, file: InputFile) -> bool:
+        """Says of about one file in each `split_bytes` that a shard ends with it."""
+        digest = hashlib.blake2b(file.name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+        return int.from_bytes(digest, "big") * self.split_bytes < file.size << 64
 
     def cut(self, file: InputFile) -> list[Split]:
         """Cuts a file at multiples of `split_bytes` where the format can be entered midway."""

@@ -122,6 +122,22 @@ class KeyShard(NamedTuple):
 
     shard: int
     path: Path
+    hashes: Path | None = None
+    """Of a partitioned stage: all hashes of the shard, put in order by their first byte."""
+    fixed: bool = False
+    """The shard is one of an earlier dataset: its documents come first, and none is rejected."""
+
+
+class Part(NamedTuple):
+    """One of `total` ranges of the hashes: by their first byte, so there are 256 at most."""
+
+    number: int
+    total: int
+
+    @property
+    def first_bytes(self) -> range:
+        """The first bytes of the hashes in this range."""
+        return range(256 * self.number // self.total, 256 * (self.number + 1) // self.total)
 
 
 class Texts(Protocol):
@@ -137,6 +153,18 @@ class Scratch(NamedTuple):
     directory: Path
     memory_bytes: int = 2 << 30
     threads: int = 2
+    groups: tuple[Path, ...] = ()
+    """Of a partitioned stage: the tables that `group` made, one file for each range, in order."""
+
+
+class Reference(NamedTuple):
+    """A shard of a finished dataset that takes part in a decision, but about which none is made."""
+
+    dataset: str
+    """Name of the dataset."""
+    path: Path
+    sha256: str
+    """What the shard's file must have."""
 
 
 class GlobalStage(Stage):
@@ -144,11 +172,28 @@ class GlobalStage(Stage):
 
     The next segment applies the answer as it reads: rows that it rejects go, `apply` writes the
     columns in `writes` (the text may be one of them), and `rules` are asked last.
+
+    A stage whose keys are too many for one process sets `hashed` and writes `group`: each range of
+    hashes is then a work item of its own, and `decide` gets what the items found. How many ranges
+    there are follows from memory and workers, so the answer must not depend on it.
     """
+
+    hashed: ClassVar[str | None] = None
+    """The key column, uint64 or fixed-size lists of them, by whose values documents are grouped."""
+    duplicates: ClassVar[str | None] = None
+    """What kind of duplicates it rejects, as `audit/clusters.parquet` has it; None: it does not."""
 
     @abstractmethod
     def keys(self) -> BatchFunction:
         """Returns the function that makes the key columns of a batch; it runs shard by shard."""
+
+    def group(self, shards: Sequence[KeyShard], part: Part, scratch: Scratch) -> pa.Table:
+        """Returns what `decide` has to know of the documents whose hashes lie in one range."""
+        raise NotImplementedError(f"{type(self).__name__} sets `hashed` but has no `group`")
+
+    def references(self) -> tuple[Reference, ...]:
+        """Returns the shards of finished datasets whose documents take part."""
+        return ()
 
     @abstractmethod
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:

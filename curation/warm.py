@@ -16,9 +16,10 @@ from typing import Any
 from curation.errors import CurationError
 from curation.local import run_plan
 from curation.manifest import Manifest
+from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
-from curation.runner import RunOptions
+from curation.stages import KINDS
 
 WORDS = (
     "A pipeline reads the pages of an archive, and that is the easy part of the work. "
@@ -41,14 +42,25 @@ RECIPE: dict[str, Any] = {
         {"name": "pages", "kind": "html", "paths": ["page.html"]},
     ],
     "stages": [
+        {"kind": "url_filter", "block": ["list.txt"], "strict_words": ["list.txt"]},
         {"kind": "extract", "sources": ["pages"]},
         {"kind": "normalize"},
         {"kind": "language"},
         {"kind": "gopher_quality"},
         {"kind": "gopher_repetition"},
+        {"kind": "personal_data"},
+        {"kind": "c4_quality", "min_sentences": 1},
+        {"kind": "fineweb_quality"},
+        {
+            "kind": "decontaminate",
+            "evals": ["evals.jsonl"],
+            "fields": ["text"],
+            "max_overlap": 1,  # measures only: the later stages need the documents
+        },
         {"kind": "line_dedup", "scope": "all", "min_documents": 2},
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
+        {"kind": "domain_cap", "max_documents": 1},
         {"kind": "split", "eval_share": 0.5},
     ],
 }
@@ -63,17 +75,38 @@ def warm() -> Manifest:
     with tempfile.TemporaryDirectory(prefix="curation-warm-") as name:
         directory = Path(name)
         _write_input(directory)
-        recipe = parse_recipe(RECIPE, "warm-up")
+        stages = [_placed(stage, directory) for stage in RECIPE["stages"]]
+        stages.append(_quality_stage(directory))
+        recipe = parse_recipe({**RECIPE, "stages": stages}, "warm-up")
         plan = make_plan(LoadedRecipe(recipe, directory))
         return run_plan(plan, RunOptions(out=directory / "out", workers=1))
+
+
+def _placed(stage: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Makes the files that a stage names absolute."""
+    named = KINDS[stage["kind"]].files & set(stage)
+    return {**stage, **{name: [str(directory / file) for file in stage[name]] for name in named}}
 
 
 def _write_input(directory: Path) -> None:
     texts = [WORDS, WORDS, WORDS + " That is all.", "Too short.", "Größe 数 🙂 İ. " + WORDS[:120]]
     lines = [json.dumps({"id": str(number), "text": text}) for number, text in enumerate(texts)]
     (directory / "lines.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (directory / "list.txt").write_text("blocked.example\n0.0.0.0 host.example\n", encoding="utf-8")
+    (directory / "evals.jsonl").write_text(json.dumps({"text": WORDS[:90]}), encoding="utf-8")
     page = "<html><body><nav>Home</nav><main><p>{}</p></main></body></html>"
     (directory / "page.html").write_text(page.format(PAGE), encoding="utf-8")
+
+
+def _quality_stage(directory: Path) -> dict[str, Any]:
+    """Trains a classifier in a moment, so that the kernel that runs it is compiled, too."""
+    import fasttext
+
+    lines, model = directory / "lines.txt", directory / "quality.bin"
+    lines.write_text(f"__label__hq {WORDS}\n__label__lq {PAGE}\n", encoding="utf-8")
+    settings = {"dim": 2, "wordNgrams": 2, "bucket": 100, "epoch": 1, "thread": 1, "verbose": 0}
+    fasttext.train_supervised(str(lines), **settings).save_model(str(model))
+    return {"kind": "quality_model", "model": str(model), "normal_form": "words"}
 
 
 def main() -> int:

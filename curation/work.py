@@ -14,21 +14,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from curation.answers import Applying, alive_rows
+from curation.answers import Applying
 from curation.guard import children_cpu_seconds
 from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
 from curation.plan import InputShard, Segment
-from curation.schema import DECISION, DOCUMENT
-from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts, applies_to, opened
-from curation.shards import MappedTexts, ShardWriter, read_shard, write_shard
+from curation.schema import DOCUMENT
+from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts
+from curation.shards import ShardWriter
 from curation.source import read_batches
-from curation.stage import GlobalStage, KeyShard, Scratch
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def peak_rss_bytes() -> int:
 class SegmentItem(Item):
     """One shard through one segment: leaves `kept-*` and `rejected-*` files."""
 
-    index: int
+    shard_name: str
     segment: Segment
     score_all: bool
     batch_rows: int
@@ -94,14 +91,14 @@ class SegmentItem(Item):
     upstream: Path | None = None
     """The kept file of the segment before."""
     decisions: tuple[Path, ...] = ()
-    """One file for each global stage that this segment applies."""
+    """What each global stage that this segment applies says of the shard."""
 
     def work(self) -> Record:
         """Reads, scores, decides and splits the shard, batch by batch."""
         run = SegmentRun(self.segment.stages, score_all=self.score_all)
         entry = self._entry()
-        kept_path = self.directory / f"kept-{self.index:05d}.arrow"
-        rejected_path = self.directory / f"rejected-{self.index:05d}.arrow"
+        kept_path = self.directory / f"kept-{self.shard_name}.arrow"
+        rejected_path = self.directory / f"rejected-{self.shard_name}.arrow"
         schema = self._schema(entry.schema)
         with (
             ShardWriter(kept_path, schema) as kept,
@@ -125,7 +122,7 @@ class SegmentItem(Item):
             return _Reading(self.shard, self.batch_rows)
         assert self.upstream is not None
         decided = list(zip(self.segment.decisions, self.decisions, strict=True))
-        return Applying(self.upstream, self.index, decided, self.batch_rows)
+        return Applying(self.upstream, decided, self.batch_rows)
 
     def _schema(self, start: pa.Schema) -> pa.Schema:
         """The kept columns after this segment: what comes in, then scores in stage order."""
@@ -193,94 +190,3 @@ class _Reading:
     def sources(self) -> dict[str, SourceCount]:
         self.source.skipped = dict(self.skipped)
         return {self.shard.source.name: self.source}
-
-
-@dataclass(frozen=True)
-class KeysItem(Item):
-    """The keys that a global stage needs of one shard."""
-
-    index: int
-    stage: GlobalStage
-    upstream: Path
-    decisions: tuple[Path, ...]
-    """Answers of earlier global stages of the same segment: what they rejected has no keys."""
-    batch_rows: int
-
-    def work(self) -> Record:
-        """Writes one key row for each document that the stage looks at."""
-        table = read_shard(self.upstream)
-        alive = alive_rows(self.decisions, self.index, table.num_rows)
-        wall, cpu = time.perf_counter(), time.process_time()
-        path = self.directory / f"keys-{self.index:05d}.arrow"
-        keys = [part for part in self._key_batches(table, alive) if part.num_rows]
-        record = write_shard(path, pa.Table.from_batches(keys)) if keys else None
-        count = StageCount(
-            name=self.stage.name,
-            kind=self.stage.kind,
-            cpu_seconds=time.process_time() - cpu,
-            wall_seconds=time.perf_counter() - wall,
-        )
-        files = {} if record is None else {path.name: record}
-        return Record(key=self.key, files=files, stages=[count])
-
-    def _key_batches(
-        self, table: pa.Table, alive: npt.NDArray[np.bool_]
-    ) -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in table.to_batches(max_chunksize=self.batch_rows):
-            mask = applies_to(self.stage, batch) & alive[start : start + batch.num_rows]
-            rows = np.flatnonzero(mask)
-            part = batch if len(rows) == batch.num_rows else batch.take(pa.array(rows))
-            columns: dict[str, Any] = {
-                "row": pa.array((rows + start).astype(np.int32)),
-                "doc_id": part.column("doc_id"),
-            }
-            keys = opened(self.stage)(part) if len(rows) else {}
-            columns |= {
-                name: values if isinstance(values, pa.Array) else pa.array(values)
-                for name, values in keys.items()
-            }
-            start += batch.num_rows
-            if len(rows):
-                yield pa.RecordBatch.from_pydict(columns)
-
-
-@dataclass(frozen=True)
-class DecideItem(Item):
-    """A global stage's answer from the keys of all shards."""
-
-    stage: GlobalStage
-    keys: tuple[KeyShard, ...]
-    upstream: tuple[Path, ...]
-    threads: int
-
-    def work(self) -> Record:
-        """Writes `decisions.arrow` and `clusters.arrow`."""
-        scratch = self.directory / "scratch"
-        scratch.mkdir(exist_ok=True)
-        wall, cpu = time.perf_counter(), time.process_time()
-        answer = self.stage.decide(
-            self.keys, MappedTexts(list(self.upstream)), Scratch(scratch, threads=self.threads)
-        )
-        more = [field for field in answer.schema if field.name not in DECISION.names]
-        schema = pa.schema([*DECISION, *more])
-        answer = (
-            answer.select(schema.names)
-            .cast(schema)
-            .sort_by([("shard", "ascending"), ("row", "ascending")])
-        )
-        count = StageCount(
-            name=self.stage.name,
-            kind=self.stage.kind,
-            cpu_seconds=time.process_time() - cpu,
-            wall_seconds=time.perf_counter() - wall,
-        )
-        _empty(scratch)
-        path = self.directory / "decisions.arrow"
-        return Record(key=self.key, files={path.name: write_shard(path, answer)}, stages=[count])
-
-
-def _empty(directory: Path) -> None:
-    for path in directory.iterdir():
-        path.unlink()
-    directory.rmdir()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-import flows.questions  # noqa: F401 - adds its commands
+import flows.quality
+import flows.questions  # noqa: F401 - they add their commands
 from curation.errors import CurationError
 from flows.command import AsJson, Dataset, UsageError, app, print_json
 
@@ -137,9 +138,9 @@ def _need_out(out: Path | None, recipe: Path) -> None:
 
 
 def _plan_and_options(recipe: Path, overrides: list[str] | None, **options: Any) -> Any:
+    from curation.passes import RunOptions
     from curation.plan import make_plan
     from curation.recipe import load_recipe
-    from curation.runner import RunOptions
 
     out = (options.pop("out") or Path("data/out") / recipe.stem).absolute()
     work = options.pop("work")

@@ -16,9 +16,10 @@ from prefect.utilities.annotations import quote
 
 from curation.local import Listener, exclusive
 from curation.manifest import Manifest, read_manifest
+from curation.passes import RunOptions
 from curation.plan import Plan, make_plan
 from curation.recipe import load_recipe
-from curation.runner import RunOptions, drive, finished, steps
+from curation.runner import drive, finished, steps
 from curation.shards import file_sha256
 from flows.artifacts import CurationProgress, publish_dataset
 from flows.params import Dataset, OptionsParams, RecipeParams

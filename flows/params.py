@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from curation.runner import RunOptions
+from curation.passes import RunOptions
 
 Runner = Literal["local", "dask", "ray"]
 HandOff = Literal["auto", "direct", "event"]

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from curation.errors import CurationError
 from curation.local import Listener, run_plan
 from curation.local import Progress as Done
+from curation.passes import RunOptions
 from curation.plan import Plan
-from curation.runner import RunOptions
 from flows.display import ERR
 
 OnTrain = Callable[[Mapping[str, Any]], None]

@@ -22,7 +22,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from curation.errors import CurationError, RecipeError
 from curation.local import Listener, Progress
 from curation.manifest import Record
-from curation.runner import Step
+from curation.passes import Step
 from curation.work import Item
 from curation.worker import WorkerPool
 from flows.params import OptionsParams

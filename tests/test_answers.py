@@ -61,7 +61,7 @@ def _answer(path: Path, rows: list[int], **columns: list) -> Path:
     for name, values in columns.items():
         if name not in DECISION.names:
             table = table.append_column(name, pa.array(values))
-    write_shard(path, table)
+    write_shard(path, table.drop_columns(["shard"]))
     return path
 
 
@@ -69,7 +69,7 @@ def _applied(
     directory: Path, batch: pa.RecordBatch, *decided: tuple[GlobalStage, Path], batch_rows: int = 2
 ) -> tuple[pa.Table, list[list[dict]], Applying]:
     write_shard(directory / "kept.arrow", pa.Table.from_batches([batch]))
-    applying = Applying(directory / "kept.arrow", 1, decided, batch_rows)
+    applying = Applying(directory / "kept.arrow", decided, batch_rows)
     batches, broken = [], []
     for part, verdicts in applying:
         batches.append(part)
@@ -105,7 +105,7 @@ def test_a_stage_leaves_other_sources_and_what_was_rejected_before(tmp_path: Pat
     assert table["prefix_chars"].to_pylist() == [None, None, 7]
     assert table["exact_dedup_similarity"].to_pylist() == [1.0, None, None]
     assert [len(row) for row in broken] == [1, 0, 0]
-    assert alive_rows([first, second], 1, 3).tolist() == [False, True, True]
+    assert alive_rows([first, second], 3).tolist() == [False, True, True]
 
 
 def test_a_document_on_which_a_stage_fails_is_a_reject(tmp_path: Path) -> None:
@@ -118,11 +118,12 @@ def test_a_document_on_which_a_stage_fails_is_a_reject(tmp_path: Path) -> None:
     assert applying.counts()[0].rejects == {"prefix_error": 1}
 
 
-def test_answers_of_other_shards_are_left_out(tmp_path: Path) -> None:
+def test_rows_about_which_nothing_was_decided_are_null(tmp_path: Path) -> None:
     answer = _answer(tmp_path / "answer.arrow", [0, 3], word=["a-", "b-"])
-    assert spread_decisions(answer, 1, 5)["word"].to_pylist() == ["a-", None, None, "b-", None]
-    assert spread_decisions(answer, 0, 2)["word"].to_pylist() == [None, None]
-    assert np.all(alive_rows([], 0, 3))
+    assert spread_decisions(answer, 5)["word"].to_pylist() == ["a-", None, None, "b-", None]
+    answer = _answer(tmp_path / "none.arrow", [], word=pa.array([], pa.string()))
+    assert spread_decisions(answer, 2)["word"].to_pylist() == [None, None]
+    assert np.all(alive_rows([], 3))
 
 
 def test_stages_share_a_segment_unless_one_has_to_see_what_another_writes() -> None:

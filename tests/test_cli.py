@@ -276,10 +276,10 @@ def interrupted(project: Path, out: Path, number: int, after: str) -> Ended:
 @pytest.mark.parametrize(
     "after",
     [
-        "work/00-*/shard-00002.json",
-        "work/01-*decide*/keys-00001.json",
+        "work/00-*/shard-*.json",
+        "work/01-*decide*/keys-*.json",
         "work/01-minhash_dedup-decide-*/decisions.json",
-        "work/01-*/shard-00001.json",
+        "work/01-*/shard-*.json",
         "work/output/audit-00000.json",
     ],
 )
@@ -299,14 +299,14 @@ def test_ctrl_c_says_one_line_and_loses_nothing(
     project: Path, dataset: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    ended = interrupted(project, out, signal.SIGINT, "work/00-*/shard-00001.json")
+    ended = interrupted(project, out, signal.SIGINT, "work/00-*/shard-*.json")
     assert ended.code == 1
     lines = [line for line in ended.err.splitlines() if line.startswith("error:")]
     assert lines == [
         "error: stopped; what is finished is kept: give the same command again to resume"
     ]
     assert "Traceback" not in ended.err
-    assert (next(out.glob("work/00-*")) / "shard-00001.json").exists()
+    assert list(out.glob("work/00-*/shard-*.json"))
     assert not (out / "manifest.json").exists()
     done = curate_process("run", project / "recipe.toml", "--out", out, "--no-prefect")
     assert done.code == 0, done.err

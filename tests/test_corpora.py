@@ -12,9 +12,9 @@ import pytest
 from curation import audit
 from curation.local import run_plan
 from curation.manifest import Manifest, read_manifest
+from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, load_recipe, parse_recipe
-from curation.runner import RunOptions
 from curation.shards import read_shard
 from curation.stage import BatchStage
 from curation.stages.line_dedup import LineDedup

@@ -34,7 +34,7 @@ def test_every_source_and_command_is_in_the_readme() -> None:
         assert f"`{kind}`" in README
     for command in app.registered_commands:
         assert command.callback is not None
-        assert f"curate {command.callback.__name__}" in README
+        assert f"curate {command.name or command.callback.__name__}" in README
 
 
 def test_a_command_comes_within_the_first_100_words() -> None:

@@ -21,22 +21,60 @@ from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.runner import RunOptions, Step, drive, steps
 from curation.stages import KINDS
+from tests.classifiers import make_classifier
 from tests.conftest import SAMPLE, write_jsonl
 from tests.test_runner import outputs, run_here
 
 Settings = dict[str, Any]
 
+
+def quality_model(directory: Path) -> Settings:
+    make_classifier(directory / "quality.bin")
+    return {"model": str(directory / "quality.bin"), "normal_form": "words"}
+
+
+def url_filter(directory: Path) -> Settings:
+    (directory / "block.txt").write_text("# sites\nbad.example\n||ads.example^\n")
+    (directory / "soft.txt").write_text("condition\nhennekam\n")
+    return {
+        "block": [str(directory / "block.txt")],
+        "soft_words": [str(directory / "soft.txt")],
+    }
+
+
+def decontaminate(directory: Path) -> Settings:
+    with gzip.open(SAMPLE / "medquad.jsonl.gz", "rt", encoding="utf-8") as lines:
+        asked = [json.loads(line) for line, _ in zip(lines, range(6), strict=False)][-1]
+    evals = write_jsonl(directory / "evals.jsonl", [{"id": "q", "text": asked["text"]}])
+    return {"evals": [str(evals)], "fields": ["text"]}
+
+
 SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
+    "url_filter": url_filter,
     "extract": {"sources": ["web"]},
     "normalize": {},
     "language": {"min_probability": 0.2, "keep": ["en", "de", "es", "fr", "ja"]},
     "gopher_quality": {"min_words": 20, "for_language": {"de": {"max_mean_word_chars": 12}}},
     "gopher_repetition": {"max_duplicate_lines": 0.2},
+    "personal_data": {
+        "phone": "reject",
+        "max_hits": {"phone": 3},
+        "ip": "count",
+        "secret": "redact",
+    },
+    "c4_quality": {"end_marks": [], "min_words": 1, "min_sentences": 2},
+    "fineweb_quality": {"min_line_punct_ratio": 0.05, "max_char_dup_ratio": 0.3},
+    "quality_model": quality_model,
+    "combined_score": {"scores": ["quality_model_score", "language_probability"], "how": "max"},
+    "keep_top": {"score": "combined_score_score", "share": 0.9},
+    "decontaminate": decontaminate,
     "unique_id": {},
     "line_dedup": {"scope": "source", "min_documents": 3, "min_chars": 12},
     "exact_dedup": {},
     "minhash_dedup": {"threshold": 0.5, "recall": 0.95},
+    "domain_cap": {"max_documents": 40},
     "split": {"eval_share": 0.3},
+    "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }
 
 PAGES, ANSWERS = 60, 60

@@ -15,9 +15,10 @@ from curation import audit
 from curation.errors import CurationError, DriftError, RecipeError
 from curation.local import run_plan
 from curation.manifest import Manifest, Record, read_manifest
+from curation.passes import RunOptions, Step
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
-from curation.runner import RunOptions, Step, drive, finished, steps
+from curation.runner import drive, finished, steps
 from curation.shards import read_shard
 from tests.conftest import write_jsonl
 
@@ -196,10 +197,16 @@ def test_no_cluster_lies_on_both_sides_of_the_split(dataset: Path) -> None:
     ("changes", "options"),
     [
         ({}, {"batch_rows": 1}),
-        ({}, {"batch_rows": 7}),
+        ({}, {"batch_rows": 7, "partitions": 5}),
+        ({}, {"partitions": 16, "memory_bytes": 1 << 20}),
         ({"sources": [{**SOURCE, "paths": ["b.jsonl", "a.jsonl"]}]}, {}),
     ],
-    ids=["rows one by one", "batches of 7", "paths in another order"],
+    ids=[
+        "rows one by one",
+        "batches of 7, 5 ranges",
+        "16 ranges, no memory",
+        "paths in another order",
+    ],
 )
 def test_same_recipe_same_bytes(
     corpus: Path, dataset: Path, tmp_path: Path, changes: Any, options: Any
@@ -272,7 +279,7 @@ def test_a_second_run_does_nothing_and_damage_is_mended(corpus: Path, tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "pattern", ["00-*/kept-*.arrow", "01-*/rejected-*.arrow", "01-*/decisions.arrow"]
+    "pattern", ["00-*/kept-*.arrow", "01-*/rejected-*.arrow", "01-*/decisions-*.arrow"]
 )
 def test_a_half_written_work_file_is_made_again_and_never_read(
     corpus: Path, dataset: Path, tmp_path: Path, pattern: str

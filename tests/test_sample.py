@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from curation.local import run_plan
+from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import load_recipe
-from curation.runner import RunOptions
 from curation.sources import KINDS
 
 ROOT = Path(__file__).parents[1]

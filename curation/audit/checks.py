@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 
 from curation.audit.tables import connect, rows
 from curation.manifest import Manifest, damaged_files, read_manifest
+from curation.schema import COPY
 from curation.shards import read_shard
 
 
@@ -15,7 +16,7 @@ def verify(directory: Path) -> list[str]:
 
     Checked: every file's digest; shards against the manifest's counts; kept + rejected = in, in
     total and by source; kept documents of the audit against those in the shards; each duplicate
-    has a surviving twin; no id is kept twice.
+    has a surviving twin; no id, or copy of a repeated one, is kept twice.
     """
     manifest = read_manifest(directory)
     broken = [
@@ -45,7 +46,7 @@ def verify(directory: Path) -> list[str]:
 def _check_survivors(connection: duckdb.DuckDBPyConnection) -> list[str]:
     orphans = rows(
         connection,
-        "SELECT member, survivor FROM clusters WHERE survivor NOT IN "
+        "SELECT member, survivor FROM clusters WHERE dataset IS NULL AND survivor NOT IN "
         "(SELECT doc_id FROM documents WHERE verdict = 'kept' "
         "OR stage NOT IN (SELECT stage FROM documents WHERE other_id IS NOT NULL)) LIMIT 3",
     )
@@ -54,19 +55,32 @@ def _check_survivors(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _check_shards(directory: Path, manifest: Manifest) -> list[str]:
     broken: list[str] = []
-    seen: set[str] = set()
+    seen: set[tuple[str, int]] = set()
     for shard in manifest.shards:
-        ids = read_shard(directory / shard.path, ["doc_id"]).column(0).to_pylist()
-        if len(ids) != shard.documents:
-            broken.append(f"{shard.path}: {len(ids)} documents, manifest {shard.documents}")
-        twice = seen & set(ids)
-        if twice or len(set(ids)) != len(ids):
-            broken.append(f"{shard.path}: document {min(twice or set(ids))} is there twice")
-        seen.update(ids)
+        copies = _copies(directory / shard.path)
+        if len(copies) != shard.documents:
+            broken.append(f"{shard.path}: {len(copies)} documents, manifest {shard.documents}")
+        twice = seen & set(copies)
+        if twice or len(set(copies)) != len(copies):
+            broken.append(f"{shard.path}: document {min(twice or set(copies))[0]} is there twice")
+        seen.update(copies)
+    written = manifest.totals.rows_written
+    if written and len(seen) != written:
+        broken.append(f"shards: {len(seen)} rows, manifest {written}")
     audited: set[str] = set()
     for path in sorted((directory / "audit").glob("documents-*.parquet")):
         table = pq.read_table(path, columns=["doc_id"], filters=[("verdict", "=", "kept")])
         audited.update(table.column(0).to_pylist())
-    if audited != seen:
-        broken.append(f"shards and audit differ on {len(audited ^ seen)} kept documents")
+    differ = audited ^ {doc_id for doc_id, _ in seen}
+    if differ:
+        broken.append(f"shards and audit differ on {len(differ)} kept documents")
     return broken
+
+
+def _copies(shard: Path) -> list[tuple[str, int]]:
+    """Returns id and number of the copy of each row."""
+    table = read_shard(shard)
+    ids = table.column("doc_id").to_pylist()
+    repeated = COPY.name in table.column_names
+    copies = table.column(COPY.name).to_pylist() if repeated else [0] * len(ids)
+    return list(zip(ids, copies, strict=True))

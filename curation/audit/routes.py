@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import duckdb
+
 from curation.audit.scope import in_scope
 from curation.audit.tables import connect, rows, stage_names, stage_of
 from curation.errors import DataError
@@ -99,7 +101,10 @@ def _bounds(manifest: Manifest, stage: str, document: dict[str, Any]) -> list[di
 
 
 def _kept_twin(directory: Path, document: dict[str, Any]) -> dict[str, Any] | None:
-    """Follows `other_id` until a kept document: an exact twin may have met a near one later."""
+    """Follows `other_id` until a kept document: an exact twin may have met a near one later.
+
+    A twin in another dataset, against which this one was made, is told by its id and `dataset`.
+    """
     seen: set[str] = set()
     twin: dict[str, Any] | None = None
     other = document["other_id"]
@@ -112,6 +117,17 @@ def _kept_twin(directory: Path, document: dict[str, Any]) -> dict[str, Any] | No
                 "WHERE doc_id = $1 ORDER BY verdict LIMIT 1",
                 other,
             )
-            twin = found[0] if found else None
+            twin = found[0] if found else _elsewhere(connection, document["doc_id"])
             other = twin["other_id"] if twin and twin["verdict"] == "rejected" else None
     return twin
+
+
+def _elsewhere(connection: duckdb.DuckDBPyConnection, doc_id: str) -> dict[str, Any] | None:
+    found = rows(
+        connection,
+        "SELECT survivor AS doc_id, NULL AS url, 'dataset ' || dataset AS source, "
+        "'kept' AS verdict, dataset FROM clusters "
+        "WHERE member = $1 AND dataset IS NOT NULL LIMIT 1",
+        doc_id,
+    )
+    return found[0] if found else None

@@ -17,6 +17,7 @@ import pyarrow as pa
 from curation.errors import DataError, SchemaError
 from curation.handoff import CorpusRef, corpus_ref
 from curation.manifest import Manifest, read_manifest
+from curation.schema import COPY
 from curation.shards import file_sha256, read_shard
 
 HELD_OUT_SEED = 0
@@ -76,9 +77,9 @@ class Split:
     def _seeded_order(self, seed: int) -> npt.NDArray[np.int64]:
         prefix = f"{seed}:".encode()
         keys = [
-            hashlib.blake2b(prefix + doc_id.encode(), digest_size=16).digest()
+            hashlib.blake2b(prefix + name, digest_size=16).digest()
             for chunk in self._chunks
-            for doc_id in chunk.column("doc_id").to_pylist()
+            for name in _row_names(chunk)
         ]
         return np.argsort(np.array(keys, dtype="S16"), kind="stable").astype(np.int64)
 
@@ -146,4 +147,17 @@ def _read(path: Path) -> pa.Table:
             f"shard {path}: has no column '{missing[0]}' (found {', '.join(table.column_names)}); "
             "expected documents as `curate run` writes them"
         )
-    return table.select(_COLUMNS)
+    repeated = [COPY.name] if COPY.name in table.column_names else []
+    return table.select(_COLUMNS + repeated)
+
+
+def _row_names(chunk: pa.RecordBatch) -> list[bytes]:
+    """Returns what tells the rows apart: the id, and the number of the copy beyond the first."""
+    ids = chunk.column("doc_id").to_pylist()
+    if COPY.name not in chunk.schema.names:
+        return [doc_id.encode() for doc_id in ids]
+    copies = chunk.column(COPY.name).to_pylist()
+    return [
+        doc_id.encode() + (b"\0%d" % copy if copy else b"")
+        for doc_id, copy in zip(ids, copies, strict=True)
+    ]

@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curation.buffers import text_buffers
-from curation.candidates import find_candidates, load_candidates, read_ranked, spill
+from curation.candidates import Alike, load_candidates, rank_documents, read_buckets
 from curation.clusters import Survivors, choose_survivors
+from curation.duplicates import DuplicateStage
+from curation.ranges import grouped, repeated
 from curation.schema import score
 from curation.shuffle import decisions, insert, open_database
-from curation.stage import BatchFunction, Columns, GlobalStage, KeyShard, Scratch, Texts
+from curation.stage import BatchFunction, Columns, KeyShard, Part, Scratch, Texts
 from curation.text.minhash import (
     Banding,
     band_keys,
@@ -33,7 +35,7 @@ REASON = "near_duplicate"
 
 _ANSWER = """
 WITH members AS (
-    SELECT o.*, document, doc_id, min(doc_id) OVER (PARTITION BY o.cluster) AS cluster_id,
+    SELECT o.*, document, fixed, doc_id, min(doc_id) OVER (PARTITION BY o.cluster) AS cluster_id,
         count(*) OVER (PARTITION BY o.cluster) AS size
     FROM outcomes AS o JOIN ranked USING (rank))
 SELECT CAST(m.document >> 32 AS INTEGER) AS shard,
@@ -45,22 +47,26 @@ SELECT CAST(m.document >> 32 AS INTEGER) AS shard,
     kept.doc_id AS other_id,
     m.cluster_id AS cluster
 FROM members AS m LEFT JOIN ranked AS kept ON kept.rank = m.twin
-WHERE m.size > 1 ORDER BY m.doc_id, m.document
+WHERE m.size > 1 AND NOT m.fixed ORDER BY m.doc_id, m.document
 """
 
 
-class MinhashDedup(GlobalStage):
+class MinhashDedup(DuplicateStage):
     """Rejects documents that nearly repeat a document that stays.
 
     A document is the set of its shingles (`ngram` consecutive words of the lower-cased text). In
-    the order longest, oldest, smallest doc_id, a document is rejected only if its Jaccard
-    similarity with one that stays is `threshold` or more; `other_id` is the most similar of those.
-    Documents without a word are never near-duplicates.
+    the order of `keep` (longest, oldest, smallest doc_id), a document is rejected only if its
+    Jaccard similarity with one that stays is `threshold` or more; `other_id` is the most similar
+    of those. Documents without a word are never near-duplicates.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
+    duplicates: ClassVar[str | None] = "near"
+    hashed: ClassVar[str | None] = "bands"
 
     kind: Literal["minhash_dedup"] = "minhash_dedup"
+    keep: tuple[str, ...] = ("longest", "oldest")
+    """Who of several duplicates stays, the first policy first: longest, shortest, oldest, newest,
+    source, highest:<column>, lowest:<column>; what is left equal goes by the smallest doc_id."""
     threshold: float = Field(default=0.8, gt=0, le=1)
     """Jaccard similarity of two documents' shingles, 0 to 1, from which one has to go."""
     recall: float = Field(default=0.99, gt=0, lt=1)
@@ -110,35 +116,37 @@ class MinhashDedup(GlobalStage):
         )
 
     def keys(self) -> BatchFunction:
-        """Returns the function that makes `bands`, `chars` and `created` of a batch."""
+        """Returns the function that makes `bands`, `chars` and what decides the priority."""
         banding = self.banding
         permutations = make_permutations(banding.permutations, self.seed or 0)
 
         def make_keys(batch: pa.RecordBatch) -> Columns:
             texts = batch.column("text")
             signatures, shingles = sign(*text_buffers(texts), self.ngram, *permutations)
-            flat = band_keys(signatures, banding.bands).reshape(-1)
+            bands = band_keys(signatures, banding.bands) ^ self.scope_hashes(batch, 0)[:, None]
             return {
                 "bands": pa.FixedSizeListArray.from_arrays(
-                    pa.array(flat), banding.bands, mask=pa.array(shingles == 0)
+                    pa.array(bands.reshape(-1)), banding.bands, mask=pa.array(shingles == 0)
                 ),
                 "chars": pc.utf8_length(texts).cast(pa.int64()),
-                "created": batch.column("created").cast(pa.int64()),
+                **self.priority.keys(batch),
             }
 
         return make_keys
 
+    def group(self, shards: Sequence[KeyShard], part: Part, scratch: Scratch) -> pa.Table:  # noqa: ARG002
+        """Returns which documents share a band, of the bands in one range of hashes."""
+        return repeated(shards, part)
+
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:
         """Returns a row for each document of a cluster of near-duplicates, ordered by doc_id."""
-        files = [scratch.directory / name for name in ("buckets", "sets", "members")]
+        buckets = read_buckets(grouped(self, shards, scratch))
         with open_database(scratch) as database:
-            find_candidates(database, shards, scratch)
-            ranked = read_ranked(database)
-            candidates = load_candidates(database, ranked, texts, self.ngram, scratch.directory)
-            members = spill(files[-1], np.int64, [candidates.buckets])
-            survivors = choose_survivors(candidates, self.threshold, members)
-            for file in files:
-                file.unlink()
+            ranked = rank_documents(database, shards, buckets.documents, self.priority)
+            alike = Alike(self.ngram, self.threshold)
+            candidates = load_candidates(ranked, buckets, texts, alike, scratch.directory)
+            survivors = choose_survivors(candidates, ranked.fixed)
+            (scratch.directory / "sets").unlink()
             database.execute(
                 "CREATE TABLE outcomes (rank BIGINT, twin BIGINT, similarity DOUBLE, "
                 "cluster BIGINT)"

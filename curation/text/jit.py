@@ -78,6 +78,14 @@ def inlined(function: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
+def subroutine(function: Callable[P, R]) -> Callable[P, R]:
+    """Compiles a larger function that only kernels call, once for all of its callers.
+
+    What is inlined is compiled anew in each place, and compilation is felt at the first run.
+    """
+    return cast("Callable[P, R]", numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+
+
 def lean(function: Callable[P, R]) -> Callable[P, R]:
     """Compiles a kernel that makes no arrays: it counts no references, so it can be twice as fast.
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import inlined, int64, kernel, subroutine
 from curation.text.unicode import (
     CAPITAL_I_WITH_DOT,
     CAPITAL_SIGMA,
@@ -77,8 +77,8 @@ def _lower_in(text: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
     return (-lower if code_point == CAPITAL_I_WITH_DOT else lower), after
 
 
-@inlined
-def _lower_words(
+@subroutine
+def lower_words(
     text: npt.NDArray[np.uint8],
     words: npt.NDArray[np.uint8],
     starts: npt.NDArray[np.int64],
@@ -155,7 +155,7 @@ def hash_shingles(text: npt.NDArray[np.uint8], ngram: int, room: Workspace) -> i
     Returns:
         How many shingles there are.
     """
-    tokens = _lower_words(text, room.words, room.starts)
+    tokens = lower_words(text, room.words, room.starts)
     if tokens == 0:
         return 0
     width = min(ngram, tokens)

@@ -9,9 +9,9 @@ import pytest
 from curation.errors import CurationError, DriftError, RecipeError
 from curation.local import Progress, exclusive
 from curation.manifest import read_manifest
+from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import load_recipe
-from curation.runner import RunOptions
 from flows.artifacts import artifact_key
 from flows.curate import curate_flow, run_curation
 from flows.params import OptionsParams, RecipeParams

@@ -12,7 +12,7 @@ from prefect import flow
 from curation.errors import CurationError, DataError, RecipeError
 from curation.local import Progress
 from curation.manifest import Record
-from curation.runner import Step
+from curation.passes import Step
 from flows.params import OptionsParams
 from flows.tasks import LISTENER, failing_in_one_line, grouped, open_runner
 from tests.flows.factory import task_states

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from curation.ranges import split_hashes, write_hashes
 from curation.schema import DECISION, DOCUMENT
-from curation.stage import GlobalStage, KeyShard, Scratch
+from curation.shards import write_shard
+from curation.stage import GlobalStage, KeyShard, Part, Scratch
 
 
 def document(doc_id, text, *, created=None, file="a.jsonl", offset=0):
@@ -43,24 +45,38 @@ def write_keys(stage: GlobalStage, shard: pa.RecordBatch, path: Path, batch_rows
         rows = np.flatnonzero(part.column("text").is_valid().to_numpy(zero_copy_only=False))
         found = part.take(pa.array(rows))
         columns = {"row": pa.array((rows + start).astype(np.int32)), "doc_id": found["doc_id"]}
-        batches.append(pa.RecordBatch.from_pydict(columns | dict(make(found))))
+        made = {k: v if isinstance(v, pa.Array) else pa.array(v) for k, v in make(found).items()}
+        batches.append(pa.RecordBatch.from_pydict(columns | made))
     table = pa.Table.from_batches(batches)
+    if stage.hashed is not None:
+        table, hashes = split_hashes(table, stage.hashed)
+        write_hashes(path.with_suffix(".hashes"), hashes)
     with pa.ipc.new_file(path, table.schema) as writer:
         writer.write_table(table)
 
 
-def decide(stage: GlobalStage, shards: Sequence[Sequence[dict]], directory: Path, **scratch):
-    """Returns the DECISION rows of documents on shards, with the doc_id of each added."""
+def decide(
+    stage: GlobalStage, shards: Sequence[Sequence[dict]], directory: Path, *, parts=None, **scratch
+):
+    """Returns the DECISION rows of documents on shards, with the doc_id of each added.
+
+    With `parts` the hashes are grouped in so many ranges, each by itself, before the decision.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     batches = [pa.RecordBatch.from_pylist(list(rows), schema=DOCUMENT) for rows in shards]
     keys = []
     for number, batch in enumerate(batches):
         if batch.num_rows:
-            keys.append(KeyShard(number, directory / f"keys-{number}.arrow"))
+            path = directory / f"keys-{number}.arrow"
+            hashes = None if stage.hashed is None else path.with_suffix(".hashes")
+            keys.append(KeyShard(number, path, hashes))
             write_keys(stage, batch, keys[-1].path)
     room = directory / "scratch"
     room.mkdir(exist_ok=True)
-    answer = stage.decide(keys, FakeTexts(batches), Scratch(room, **scratch))
+    groups = [directory / f"group-{part}.arrow" for part in range(parts or 0)]
+    for part, path in enumerate(groups):
+        write_shard(path, stage.group(keys, Part(part, len(groups)), Scratch(room, **scratch)))
+    answer = stage.decide(keys, FakeTexts(batches), Scratch(room, groups=tuple(groups), **scratch))
     assert pa.schema(list(answer.schema)[: len(DECISION)]) == DECISION
     assert not list(room.iterdir()), "the stage left files behind"
     rows = answer.to_pylist()

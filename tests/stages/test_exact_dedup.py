@@ -1,7 +1,9 @@
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from curation.stages.exact_dedup import ExactDedup
+from curation.stages.minhash_dedup import MinhashDedup
 from tests.stages.global_stage import dealt, decide, document, kept_ids
 
 TEXTS = ["", "same", "Same", "same ", "caf\u00e9", "cafe\u0301", "\x00", "long " * 1000]
@@ -71,3 +73,62 @@ def test_writes_are_columns_of_the_decision():
     stage = ExactDedup(name="twins")
     assert stage.writes().names == ["twins_cluster", "twins_similarity"]
     assert stage.writes().types == [pa.string(), pa.float64()]
+
+
+SAYINGS = {
+    "a": "To be, or not to be",
+    "b": "to be or not to be!",
+    "c": "TO BE  OR\nNOT TO BE",
+    "d": "to be or not to bee",
+    "e": "Call 12 at 7",
+    "f": "call 99 at 0",
+    "g": "!!!",
+    "h": "...",
+    "i": "!!!",
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({}, "abcdefgh"),
+        ({"normalize": "text"}, "adefgh"),
+        ({"normalize": "text", "ignore_digits": True}, "adegh"),
+    ],
+)
+def test_texts_can_be_compared_by_their_words(tmp_path, settings, kept):
+    shards = [[document(name, text) for name, text in SAYINGS.items()]]
+    rows = decide(ExactDedup(**settings), shards, tmp_path)
+    assert kept_ids(shards, rows) == list(kept)
+    assert {row["similarity"] for row in rows if row["rejected"]} == {1.0}
+
+
+def test_digits_cannot_be_left_out_of_bytes():
+    with pytest.raises(ValidationError, match="ignore_digits changes nothing without normalize"):
+        ExactDedup(ignore_digits=True)
+
+
+DUMPS = [
+    document("a", "same words here", file="CC-MAIN-2024-10/x.warc.gz") | {"source": "one"},
+    document("b", "same words here", file="CC-MAIN-2024-10/y.warc.gz") | {"source": "two"},
+    document("c", "same words here", file="CC-MAIN-2024-18/x.warc.gz") | {"source": "one"},
+    document("d", "same words here") | {"source": "two", "meta": '{"dump": "CC-MAIN-2024-18"}'},
+    document("e", "same words here") | {"source": "two", "meta": '{"n": 1}'},
+    document("f", "same words here") | {"source": "two", "label": "x"},
+]
+
+
+@pytest.mark.parametrize("make", [ExactDedup, MinhashDedup])
+@pytest.mark.parametrize(
+    ("scope", "kept"),
+    [(None, "a"), ("source", "ab"), ("dump", "ace"), ("meta.n", "ae"), ("label", "af")],
+)
+def test_duplicates_are_looked_for_inside_a_scope(tmp_path, make, scope, kept):
+    rows = decide(make(scope=scope, keep=[]), [DUMPS], tmp_path)
+    assert kept_ids([DUMPS], rows) == list(kept)
+
+
+def test_columns_that_scope_and_policies_read_are_needed():
+    assert ExactDedup(scope="dump").reads() == {"text", "origin", "meta", "created"}
+    assert ExactDedup(scope="label", keep=["highest:x"]).reads() == {"text", "origin", "label", "x"}
+    assert MinhashDedup().reads() == {"text", "created"}

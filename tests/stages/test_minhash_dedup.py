@@ -215,44 +215,35 @@ def test_writes_are_columns_of_the_decision():
 
 @pytest.fixture(scope="module")
 def pydoc(shared_data):
-    """The Python documentation in three versions, and its pairs of similarity 0.8 and more."""
+    """The Python documentation in three versions, and the similarity of every pair from 0.1 on."""
     table = pq.read_table(shared_data / "near-dup/pydoc-versions.parquet")
     pairs = pq.read_table(shared_data / "near-dup/pydoc-pairs.parquet").to_pylist()
     texts = dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True))
-    near = {(p["id_a"], p["id_b"]): p["jaccard"] for p in pairs if p["jaccard"] >= 0.8}
-    assert (len(texts), len(near)) == (1487, 854)
-    return texts, near
-
-
-@pytest.fixture(scope="module")
-def pydoc_rows(pydoc, tmp_path_factory):
-    documents = [document(name, text) for name, text in pydoc[0].items()]
-    return decide(MinhashDedup(), dealt(documents, 5, seed=1), tmp_path_factory.mktemp("pydoc"))
+    similar = {frozenset((p["id_a"], p["id_b"])): p["jaccard"] for p in pairs}
+    assert (len(texts), sum(value >= 0.8 for value in similar.values())) == (1487, 854)
+    return texts, similar
 
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_on_real_documents_every_rejected_one_has_a_kept_twin(pydoc, pydoc_rows):
-    texts, near = pydoc
-    rejected = {row["doc_id"] for row in pydoc_rows if row["rejected"]}
-    sets = {row["doc_id"]: shingle_set(texts[row["doc_id"]]) for row in pydoc_rows}
-    for row in pydoc_rows:
-        if row["rejected"]:
-            pair = row["doc_id"], row["other_id"]
-            assert pair[1] not in rejected
-            assert row["similarity"] == pytest.approx(near.get(pair) or near[pair[::-1]], abs=1e-6)
-            assert row["similarity"] == jaccard(*(sets[name] for name in pair))
-
-
-@pytest.mark.shared
-def test_on_real_documents_hardly_a_pair_survives_together(pydoc, pydoc_rows):
-    texts, near = pydoc
-    rejected = {row["doc_id"] for row in pydoc_rows if row["rejected"]}
-    both = [pair for pair in near if rejected.isdisjoint(pair)]
-    assert len(both) <= 0.01 * len(near)
-    # Components would keep 828, but through chains: this rule keeps those without a kept twin.
-    expected = set()
+@pytest.mark.parametrize("threshold", [0.9, 0.8, 0.7])
+def test_on_real_documents_each_rejected_one_has_a_kept_twin_and_few_pairs_stay(
+    pydoc, tmp_path, threshold
+):
+    texts, similar = pydoc
+    documents = [document(name, text) for name, text in texts.items()]
+    rows = decide(MinhashDedup(threshold=threshold), dealt(documents, 5, seed=1), tmp_path, parts=3)
+    rejected = {row["doc_id"]: row for row in rows if row["rejected"]}
+    for name, row in rejected.items():
+        assert row["other_id"] not in rejected
+        assert row["similarity"] >= threshold
+        expected = similar[frozenset((name, row["other_id"]))]
+        assert row["similarity"] == pytest.approx(expected, abs=1e-6)
+    near = {pair for pair, value in similar.items() if value >= threshold}
+    assert sum(pair.isdisjoint(rejected) for pair in near) <= 0.01 * len(near)
+    # Components would keep fewer, but through chains: this rule keeps those without a kept twin.
+    kept = set()
     for name in sorted(texts, key=lambda name: (-len(texts[name]), name)):
-        if not any(pair in near for kept in expected for pair in ((name, kept), (kept, name))):
-            expected.add(name)
-    assert len(texts) - len(rejected) == pytest.approx(len(expected), abs=6)
+        if not any(frozenset((name, other)) in near for other in kept):
+            kept.add(name)
+    assert len(texts) - len(rejected) == pytest.approx(len(kept), abs=6)

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,9 +9,10 @@ from hypothesis import strategies as st
 from curation.buffers import text_buffers
 from curation.text.jaccard import (
     jaccard,
+    least_difference,
+    parity_maps,
     plain_jaccard,
     plain_shingle_set,
-    put_rarest_first,
     shingle_sets,
 )
 from curation.text.xxh64 import plain_xxh64
@@ -71,29 +74,48 @@ def test_four_fifths_reach_the_threshold_of_080(shared):
     assert found == (expected if expected >= 0.8 else -1)
 
 
-def renamed(sets):
-    """The sets after `put_rarest_first`, in the order in which they lie."""
-    flat = np.concatenate([as_array(values) for values in sets])
-    sizes = np.array([len(values) for values in sets])
-    put_rarest_first(flat, np.cumsum(sizes) - sizes, sizes)
-    return [part.tolist() for part in np.split(flat, np.cumsum(sizes)[:-1])]
+def maps_of(sets):
+    sets = list(sets)
+    flat = np.concatenate([np.empty(0, np.uint64), *map(as_array, sets)])
+    bounds = np.cumsum([0, *map(len, sets)])
+    maps, starts = parity_maps(flat, bounds)
+    return np.split(maps, starts[1:-1])
 
 
-@settings(deadline=None)
-@given(st.lists(st.sets(st.integers(0, 60), min_size=1), min_size=2, max_size=6))
-def test_rarest_first_changes_no_similarity(small_sets):
-    sets = [{plain_xxh64(bytes([value])) for value in values} for values in small_sets]
-    names = renamed(sets)
-    for one, own in zip(sets, names, strict=True):
-        assert own == sorted(set(own))
-        for two, other in zip(sets, names, strict=True):
-            assert plain_jaccard(set(own), set(other)) == plain_jaccard(one, two)
+def plain_map(values, words):
+    """The map, bit by bit: each member turns one over."""
+    bits = Counter(value % (64 * words) for value in values)
+    return [
+        sum(1 << bit for bit in range(64) if bits[64 * word + bit] % 2) for word in range(words)
+    ]
 
 
-def test_rarest_first_puts_what_all_share_last():
-    hashes = [plain_xxh64(bytes([k % 256, k // 256])) for k in range(303)]
-    names = renamed([{*hashes[:3], own} for own in hashes[3:]])
-    assert len({tuple(own[1:]) for own in names}) == 1
-    assert len({own[0] for own in names}) == 300
-    assert {own[0] >> 61 for own in names} == {0}
-    assert {name >> 61 for name in names[0][1:]} == {7}
+def hashed(numbers):
+    return {plain_xxh64(number.to_bytes(4, "little")) for number in numbers}
+
+
+number_sets = st.sets(st.integers(0, 300), min_size=1, max_size=200)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(number_sets, min_size=1, max_size=4))
+def test_maps_equal_the_plain_ones(sets):
+    for values, found in zip(map(hashed, sets), maps_of(map(hashed, sets)), strict=True):
+        assert 32 * len(found) >= len(values) > 16 * (len(found) - 1)
+        assert found.tolist() == plain_map(values, len(found))
+
+
+@settings(deadline=None, max_examples=60)
+@given(number_sets, number_sets)
+def test_maps_never_differ_in_more_than_the_sets_do(one, two):
+    one, two = hashed(one), hashed(two)
+    first, second = maps_of([one, two])
+    assert least_difference(first, second) <= len(one ^ two)
+    assert least_difference(second, first) == least_difference(first, second)
+    assert least_difference(first, first) == 0
+
+
+def test_maps_tell_apart_what_shares_a_template():
+    template = hashed(range(1_000))
+    one, two = template | hashed(range(2_000, 2_200)), template | hashed(range(3_000, 3_200))
+    assert least_difference(*maps_of([one, two])) > 320  # of 400
