@@ -23,7 +23,7 @@ demo: install ## curate the sample, fine-tune a small model on it, print what ha
 	$(BIN)/curate run data/recipes/demo.toml --out $(OUT)/demo --finetune data/jobs/demo.toml
 
 test: install-dev ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install-dev ## format, lint, types, import contracts, dependencies, spelling, recipes
 	.ci/check
