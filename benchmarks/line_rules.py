@@ -21,7 +21,8 @@ from curation.buffers import text_buffers
 from curation.stages.c4_quality import C4Quality
 from curation.stages.fineweb_quality import FinewebQuality
 from curation.text import c4, fineweb, word_breaks
-from curation.text.gopher import quality, stop_table
+from curation.text.gopher import quality
+from curation.text.stop_words import stop_table
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 RULES = C4Quality(kind="c4_quality").line_rules()

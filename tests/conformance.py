@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from curation.text.definitions import DEFINITIONS
-from curation.text.gopher import stop_table
 from curation.text.gopher_rivals import rival_quality
 from curation.text.repetition import STATISTICS, repetition
+from curation.text.stop_words import stop_table
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "conformance.md"

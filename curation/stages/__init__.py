@@ -9,8 +9,8 @@ from curation.stages.exact_dedup import ExactDedup
 from curation.stages.extract import Extract
 from curation.stages.fineweb_quality import FinewebQuality
 from curation.stages.gopher_quality import GopherQuality
-from curation.stages.keep_top import KeepTop
 from curation.stages.gopher_repetition import GopherRepetition
+from curation.stages.keep_top import KeepTop
 from curation.stages.language import Language
 from curation.stages.line_dedup import LineDedup
 from curation.stages.minhash_dedup import MinhashDedup

@@ -17,8 +17,9 @@ from pydantic import Field, field_validator, model_validator
 from curation.buffers import text_buffers
 from curation.schema import LANGUAGE_LABEL, score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
-from curation.text.gopher import UNSPACED, StopTable, check_stop_words, quality, stop_table
+from curation.text.gopher import UNSPACED, quality
 from curation.text.gopher_rivals import rival_quality
+from curation.text.stop_words import StopTable, check_stop_words, stop_table
 
 STOP_WORDS = {
     "en": "the be to of and that have with",  # the paper's

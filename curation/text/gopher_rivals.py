@@ -30,10 +30,10 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.definitions import CURATOR, DATATROVE, DCLM, DEFINITIONS, DOLMA
-from curation.text.gopher import FNV_PRIME, StopTable, find_stop, key_for_list, read_char
 from curation.text.groups import Slices, make_slices
 from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.pieces import after_blank, before_blank, cut_pieces
+from curation.text.stop_words import FNV_PRIME, StopTable, find_stop, key_for_list, read_char
 from curation.text.unicode import ALPHA, WORD
 from curation.text.words import (
     PUNCTUATED,

@@ -66,6 +66,7 @@ _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"
 # of arrays, or takes a part of one, counts up and down by atomic instructions. That was half the
 # time of the Gopher kernel. Code that makes no array needs none of it.
 _LEAN: dict[str, Any] = {**_OPTIONS, "_nrt": False}
+_SUBROUTINE: dict[str, Any] = {**_OPTIONS, "no_cpython_wrapper": True}
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
@@ -83,7 +84,7 @@ def subroutine(function: Callable[P, R]) -> Callable[P, R]:
 
     What is inlined is compiled anew in each place, and compilation is felt at the first run.
     """
-    return cast("Callable[P, R]", numba.njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+    return cast("Callable[P, R]", numba.njit(**_SUBROUTINE)(function))
 
 
 def lean(function: Callable[P, R]) -> Callable[P, R]:

@@ -5,9 +5,9 @@ from collections.abc import Collection
 from statistics import median
 
 from curation.text.definitions import DEFINITIONS
-from curation.text.gopher import folded
 from curation.text.gopher_rivals import BULLETS, ENDINGS, PUNCTUATION, SYMBOLS
 from curation.text.plain_tokens import plain_words
+from curation.text.stop_words import folded
 from curation.text.tokens import PUNCTUATED
 
 NAN = float("nan")

@@ -257,4 +257,5 @@ def _parts(flags: Flags, at: int, stop: int) -> bool:
         return bool(left & _LETTER > 0 and not left & _UPPER and right & _UPPER > 0)
     if now & _COMMA:
         return bool(left & right & _LETTER > 0)
-    return now & (_DASH | _JOINT) > 0 and left & (_LETTER | _DIGIT) > 0 and right & _LETTER > 0
+    beside = left & (_LETTER | _DIGIT) > 0 and right & _LETTER > 0
+    return bool(now & (_DASH | _JOINT) > 0 and beside)

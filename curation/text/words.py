@@ -85,18 +85,18 @@ def find_words(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
     if splitter != WHITESPACE:
         return _find_tokens(text, splitter, words)
     # Taken out of the tuples once: inside of a loop each look would count references.
-    (starts, stops, keys, _, _), befores = words.slices, words.chars
+    (starts, stops, keys, _, _), ahead = words.slices, words.chars
     number = at = extra = chars = 0
     while True:
         at, extra = _skip_space(text, at, extra)
         if at >= len(text):
-            befores[number] = chars
+            ahead[number] = chars
             return number, len(text) - extra
         start, before = at, extra
         at, extra = _skip_word(text, at, extra)
         starts[number], stops[number] = start, at
         keys[number] = key_of(text, start, at)
-        befores[number] = chars
+        ahead[number] = chars
         chars += at - start - (extra - before)
         number += 1
 
@@ -126,7 +126,7 @@ def _skip_word(text: Bytes, at: int, extra: int) -> tuple[int, int]:
 
 @lean
 def _find_tokens(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
-    (starts, stops, keys, _, _), befores, table, flags, places = words
+    (starts, stops, keys, _, _), ahead, table, flags, places = words
     size = at = 0
     while at < len(text):
         code, after = decode(text, at, len(text))
@@ -137,9 +137,9 @@ def _find_tokens(text: Bytes, splitter: int, words: Words) -> tuple[int, int]:
     number = cut_tokens(flags, size, splitter, starts, stops)
     chars = 0
     for k in range(number):
-        befores[k] = chars
+        ahead[k] = chars
         chars += stops[k] - starts[k]
         starts[k], stops[k] = places[starts[k]], places[stops[k]]
         keys[k] = key_of(text, int64(starts[k]), int64(stops[k]))
-    befores[number] = chars
+    ahead[number] = chars
     return number, size

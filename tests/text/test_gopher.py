@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curation.text import gopher
+from curation.text import gopher, stop_words
 from curation.text import unicode as u
 
 ENGLISH = ("the", "be", "to", "of", "and", "that", "have", "with")
 OTHER = ("ἡ", "Ὀδυσσεύς", "and", "и", "straße", "x²", "snake_case", "的")
-TABLE = gopher.stop_table([ENGLISH, OTHER])
+TABLE = stop_words.stop_table([ENGLISH, OTHER])
 SAME_UNICODE = unicodedata.unidata_version == u.UNICODE_VERSION
 SYMBOLS = "# ##tag ... .. .... … …… .… ….. - * *b* • \u2043 ・ — \u2019 _ \x00 \ufffd \u200b \ufeff"
 WORDS = """the THE and be, (of) x² snake_case Σ ς \u03c3 ΟΔΟΣ İ ß ǅ é e\u0301 \U0001d400 \U0010ffff
@@ -139,8 +139,8 @@ def test_one_endless_word_and_endless_line_are_counted():
 
 
 def test_full_list_of_stop_words_is_counted_word_by_word():
-    words = [f"w{number}" for number in range(gopher.STOP_WORDS_PER_LIST)]
-    table = gopher.stop_table([words])
+    words = [f"w{number}" for number in range(stop_words.STOP_WORDS_PER_LIST)]
+    table = stop_words.stop_table([words])
     data = np.frombuffer(" ".join([*words, *words]).encode(), np.uint8)
     found = gopher.quality(np.array([0, len(data)]), data, table, np.zeros(1, np.int64))
     assert found.stop_words.tolist() == [63]
@@ -156,4 +156,4 @@ def test_full_list_of_stop_words_is_counted_word_by_word():
 )
 def test_impossible_stop_words_are_refused(words, message):
     with pytest.raises(ValueError, match=message):
-        gopher.stop_table([words])
+        stop_words.stop_table([words])

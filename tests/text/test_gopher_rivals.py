@@ -6,16 +6,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curation.text.definitions import DEFINITIONS
-from curation.text.gopher import stop_table
 from curation.text.gopher_rivals import rival_quality
 from curation.text.plain_gopher_rivals import rival_quality_of_text
+from curation.text.stop_words import stop_table
 from tests.text.strategies import texts
 
 ENGLISH = ("the", "be", "to", "of", "and", "that", "have", "with")
-PIECES = (
+# fmt: off
+SIGNS = (
     'the The THE of-the "the" with, # #tag ## ... .... .. … a… (...) [...] […] -» Read more '
     "read more.. • ‣ ● * - -5 -- é ½ ² _x x_1 e.g. J. it's a.B 1,2 ( ) » 日本 ་ ۔ \x01 \u0301 "  # noqa: RUF001
-).split(" ")
+)
+# fmt: on
+PIECES = SIGNS.split()
 GAPS = [" ", " ", "\n", "\n\n", " \n ", "\r\n", "\x0b", "\x1d", "\x85", "\u2028", "\u3000", ". . ."]
 hostile = st.lists(st.sampled_from(PIECES) | texts | st.sampled_from(GAPS), max_size=40).map(
     "".join
