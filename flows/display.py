@@ -72,8 +72,6 @@ def number(value: Any) -> str:
     """
     if value is None:
         return "-"
-    if isinstance(value, list):
-        return f"{len(value):,} listed"
     if isinstance(value, float) and not value.is_integer():
         return f"{value:.4g}"
     if isinstance(value, int | float) and not isinstance(value, bool):

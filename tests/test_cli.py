@@ -251,9 +251,10 @@ def test_wrong_usage_ends_with_2(curate: Curate) -> None:
 def test_every_command_has_help_with_an_example(curate: Curate) -> None:
     from flows.cli import app
 
-    names = [command.callback.__name__ for command in app.registered_commands]
+    names = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert set(names) >= {
         "plan", "run", "stats", "trace", "show", "decide", "diff", "verify", "finetune",
+        "train-quality",
     }  # fmt: skip
     for name in names:
         ended = curate(name, "--help")

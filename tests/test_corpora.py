@@ -1,6 +1,8 @@
 """Whole runs over real corpora whose ground truth is known."""
 
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,10 @@ def web(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The web recipe over a real folder of archives."""
     out = tmp_path_factory.mktemp("web")
     override = f"sources.web.paths=['{shared_data}/web-warc/*.warc.gz']"
-    run(load_recipe(ROOT / "data" / "recipes" / "web.toml", [override]), out)
+    recipe = load_recipe(ROOT / "data" / "recipes" / "web.toml", [override])
+    # In a process of its own: steps of one item run in the caller, whose memory is measured, too.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        alone.submit(run, recipe, out).result()
     return out
 
 

@@ -2,6 +2,7 @@ from collections import Counter
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pydantic import ValidationError
 
@@ -52,13 +53,13 @@ def decide(stage, shards, directory, **scratch):
     (directory / "scratch").mkdir()
     answer = stage.decide(keys, FakeTexts(batches), Scratch(directory / "scratch", **scratch))
     path = directory / "decisions.arrow"
-    write_shard(path, answer)
     rejected, rows = {}, {}
     for number, batch in enumerate(batches):
         if batch.num_rows:
             upstream = directory / f"up-{number}.arrow"
             write_shard(upstream, pa.Table.from_batches([batch]))
-            for part, verdicts in Applying(upstream, number, [(stage, path)], batch_rows=4):
+            write_shard(path, answer.filter(pc.equal(answer.column("shard"), number)))
+            for part, verdicts in Applying(upstream, [(stage, path)], batch_rows=4):
                 names = part.column("doc_id").to_pylist()
                 rows |= dict(zip(names, part.select(stage.writes().names).to_pylist(), strict=True))
                 for found in verdicts.breaks:
