@@ -25,7 +25,7 @@ from curation.text.chars import (
     skip_space,
     space_start,
 )
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.sentences import sentences_in
 from curation.text.unicode import SPACE
 
@@ -145,7 +145,7 @@ class _Line(NamedTuple):
     long_word: bool
 
 
-@kernel
+@lean
 def _read_line(data: Bytes, at: int, end: int, rules: LineRules) -> _Line:
     first = start = last = at
     words = notes = 0
@@ -171,7 +171,7 @@ def _read_line(data: Bytes, at: int, end: int, rules: LineRules) -> _Line:
     return _Line(first, start, last, end, end + 1, words, notes, long_word)
 
 
-@inlined
+@lean_inlined
 def _white_end(data: Bytes, at: int, end: int) -> int:
     """Returns where a character of white space at `at` ends; 0 if there is none."""
     kind = int64(_KINDS[data[at]])
@@ -181,7 +181,7 @@ def _white_end(data: Bytes, at: int, end: int) -> int:
     return at + 1 if kind == _WHITE else 0
 
 
-@inlined
+@lean_inlined
 def _ends_line(data: Bytes, at: int, after: int, every: int) -> bool:
     if data[at] == _LF or not every:
         return bool(data[at] == _LF)
@@ -191,7 +191,7 @@ def _ends_line(data: Bytes, at: int, after: int, every: int) -> bool:
     return code in (_NEXT_LINE, _LINE_SEPARATOR, _PARAGRAPH_SEPARATOR)
 
 
-@inlined
+@lean_inlined
 def _read_word(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Returns where a word ends, and what may be in it."""
     notes = 0
@@ -213,7 +213,7 @@ def _read_word(data: Bytes, at: int, end: int) -> tuple[int, int]:
     return at, notes
 
 
-@inlined
+@lean_inlined
 def _letter(data: Bytes, at: int, end: int, kind: int) -> int:
     """Returns what the letter at `at` may be a part of, by its neighbours."""
     before = int64(data[at - 1]) | _BLANK if at > 0 else 0
@@ -229,7 +229,7 @@ def _letter(data: Bytes, at: int, end: int, kind: int) -> int:
     return _HAS_LOREM if before == 0x65 and after == _BLANK else 0
 
 
-@kernel
+@lean
 def _may_end(data: Bytes, at: int, end: int, rules: LineRules) -> bool:
     """Says whether a line ends with one of the marks, and not with an ellipsis."""
     if rules.space_after_mark:
@@ -244,7 +244,7 @@ def _may_end(data: Bytes, at: int, end: int, rules: LineRules) -> bool:
     return ((_ELLIPSIS_BIT if wide else bit) & rules.end_marks) > 0
 
 
-@kernel
+@lean
 def _flags(data: Bytes, at: int, end: int, notes: int, counts: Ints) -> None:
     """Counts what a document is rejected for."""
     counts[_LOREM] += (notes & _HAS_LOREM) > 0 and contains(data, at, end, LOREM_IPSUM)
@@ -252,7 +252,7 @@ def _flags(data: Bytes, at: int, end: int, notes: int, counts: Ints) -> None:
     counts[_JAVASCRIPT] += (notes & _HAS_JAVA) > 0 and contains(data, at, end, JAVASCRIPT)
 
 
-@kernel
+@lean
 def _judge(
     new: Bytes, span: tuple[int, int], line: _Line, rules: LineRules, counts: Ints, marks: int
 ) -> bool:
@@ -285,7 +285,7 @@ def _judge(
     return True
 
 
-@kernel
+@lean
 def _clean(
     data: Bytes, span: tuple[int, int], rules: LineRules, new: Bytes, fill: int, counts: Ints
 ) -> int:
@@ -312,7 +312,7 @@ def _clean(
     return _strip(new, first, fill) if rules.strip_text else fill
 
 
-@kernel
+@lean
 def _take(data: Bytes, line: _Line, rules: LineRules, new: Bytes, start: int, counts: Ints) -> int:
     """Writes a line to `start` of the new text if it stays; returns where it ends, -1 if not."""
     begin, stop = (line.start, line.end) if rules.strip else (line.begin, line.stop)
@@ -330,7 +330,7 @@ def _take(data: Bytes, line: _Line, rules: LineRules, new: Bytes, start: int, co
     return end
 
 
-@kernel
+@lean
 def _strip(new: Bytes, first: int, end: int) -> int:
     """Removes white space at both ends, moving the text; returns its end."""
     start = skip_space(new, first, end)

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, lean, lean_inlined
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -30,7 +30,7 @@ POLICY_PHRASES = _bytes("\n".join(POLICY))
 _CITATION_WORDS = (_bytes("edit]"), _bytes("citation needed]"))
 
 
-@kernel
+@lean
 def copy_without_citations(
     data: Bytes, at: int, end: int, new: Bytes, fill: int
 ) -> tuple[int, int]:
@@ -49,7 +49,7 @@ def copy_without_citations(
     return fill, marks
 
 
-@kernel
+@lean
 def _citation_end(data: Bytes, at: int, end: int) -> int:
     """Returns where a citation mark ends whose bracket is before `at`; 0 if there is none."""
     for word in _CITATION_WORDS:
@@ -60,7 +60,7 @@ def _citation_end(data: Bytes, at: int, end: int) -> int:
     return at + 1 if at < end and data[at] == _CLOSE else 0
 
 
-@inlined
+@lean_inlined
 def _matches(data: Bytes, at: int, end: int, word: Bytes, first: int, last: int) -> bool:
     """Says whether `word[first:last]` stands at `at`."""
     if at + last - first > end:
@@ -71,7 +71,7 @@ def _matches(data: Bytes, at: int, end: int, word: Bytes, first: int, last: int)
     return True
 
 
-@kernel
+@lean
 def contains(data: Bytes, at: int, end: int, phrases: Bytes) -> bool:
     """Says whether one of the phrases, parted by line feeds, stands there in either case."""
     first = 0
@@ -89,6 +89,6 @@ def contains(data: Bytes, at: int, end: int, phrases: Bytes) -> bool:
     return False
 
 
-@inlined
+@lean_inlined
 def _lower(byte: int) -> int:
     return int64(byte) + 0x20 if 0x41 <= byte <= 0x5A else int64(byte)

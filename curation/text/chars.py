@@ -7,25 +7,25 @@ costs a tenth of a second of compilation at each place.
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import kernel
+from curation.text.jit import kernel, lean
 from curation.text.unicode import SPACE, char_class, decode
 
 Bytes = npt.NDArray[np.uint8]
 
 
-@kernel
+@lean
 def char_at(data: Bytes, at: int, end: int) -> tuple[int, int]:
     """Returns the character at `at`, and where the next one is; see `unicode.decode`."""
     return decode(data, at, end)
 
 
-@kernel
+@lean
 def class_of(code_point: int) -> int:
     """Returns the class bits of a code point; see `unicode.char_class`."""
     return char_class(code_point)
 
 
-@kernel
+@lean
 def char_before(data: Bytes, start: int, at: int) -> int:
     """Returns where the character that ends at `at` starts; `start` is less than `at`."""
     back = at - 1
@@ -39,7 +39,7 @@ def char_before(data: Bytes, start: int, at: int) -> int:
     return back
 
 
-@kernel
+@lean
 def skip_space(data: Bytes, at: int, end: int) -> int:
     """Returns where the white space that starts at `at` ends; `at` where there is none."""
     while at < end:
@@ -50,7 +50,7 @@ def skip_space(data: Bytes, at: int, end: int) -> int:
     return at
 
 
-@kernel
+@lean
 def space_start(data: Bytes, start: int, at: int) -> int:
     """Returns where the white space that ends at `at` starts; `at` where there is none."""
     while at > start:
@@ -61,7 +61,7 @@ def space_start(data: Bytes, start: int, at: int) -> int:
     return at
 
 
-@kernel
+@lean
 def skip_word(data: Bytes, at: int, end: int) -> int:
     """Returns where the run of characters that are no white space ends."""
     while at < end:
@@ -75,7 +75,7 @@ def skip_word(data: Bytes, at: int, end: int) -> int:
     return at
 
 
-@kernel
+@lean
 def count_words(data: Bytes, at: int, end: int) -> int:
     """Counts the runs of characters between white space, as `str.split` cuts."""
     count = 0
@@ -93,7 +93,7 @@ def count_words(data: Bytes, at: int, end: int) -> int:
     return count
 
 
-@kernel
+@lean
 def count_chars(data: Bytes, at: int, end: int) -> int:
     """Counts the characters of well-formed UTF-8: the bytes that continue none."""
     count = 0

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chars import char_at, char_before, count_chars, count_words, skip_space
-from curation.text.jit import inlined, int64, kernel
+from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.word_breaks import count_in, plain_segments
 from curation.text.xxh64 import xxh64
 
@@ -184,7 +184,7 @@ def _make_seen(offsets: Ints, data: Bytes) -> Ints:
     return np.zeros(size, np.int64)
 
 
-@kernel
+@lean
 def _line(data: Bytes, at: int, stop: int, start: int, job: _Job, count: Ints) -> None:
     """Counts one line of the text that starts at `start`."""
     chars = count_chars(data, at, stop)
@@ -205,7 +205,7 @@ def _line(data: Bytes, at: int, stop: int, start: int, job: _Job, count: Ints) -
         count[_REPEATED] += chars
 
 
-@inlined
+@lean_inlined
 def _is_new(data: Bytes, at: int, stop: int, start: int, seen: Ints) -> bool:
     """Looks a line up among those of its text, and enters it if it is not there."""
     mask = len(seen) - 1
@@ -218,7 +218,7 @@ def _is_new(data: Bytes, at: int, stop: int, start: int, seen: Ints) -> bool:
     return True
 
 
-@inlined
+@lean_inlined
 def _same_line(data: Bytes, other: int, at: int, stop: int) -> bool:
     """Says whether the earlier line that starts at `other` is the one of `at` and `stop`."""
     if data[other + stop - at] != _LF:

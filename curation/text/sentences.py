@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chars import char_at, char_before, class_of, skip_space, skip_word
-from curation.text.jit import int64, kernel
+from curation.text.jit import int64, kernel, lean
 from curation.text.unicode import ALPHA, DIGIT, SPACE, UPPER
 
 Bytes = npt.NDArray[np.uint8]
@@ -80,7 +80,7 @@ def _packed(word: bytes) -> int:
 _PACKED = np.array(sorted(_packed(word.encode()) for word in ABBREVIATIONS), np.int64)
 
 
-@kernel
+@lean
 def sentences_in(data: Bytes, at: int, end: int) -> int:
     """Counts the sentences between two positions (for other kernels).
 
@@ -115,7 +115,7 @@ def sentences_in(data: Bytes, at: int, end: int) -> int:
         floor = at
 
 
-@kernel
+@lean
 def _chunk_start(data: Bytes, floor: int, at: int) -> int:
     """Returns where the chunk of the character at `at` starts, not before `floor`."""
     while at > floor:
@@ -129,7 +129,7 @@ def _chunk_start(data: Bytes, floor: int, at: int) -> int:
     return at
 
 
-@kernel
+@lean
 def _next_content(data: Bytes, at: int, end: int) -> int:
     """Returns where the next chunk with anything else than punctuation starts, or `end`."""
     start = at
@@ -143,7 +143,7 @@ def _next_content(data: Bytes, at: int, end: int) -> int:
     return end
 
 
-@kernel
+@lean
 def _kind(code: int) -> int:
     """Returns whether a code point is an end mark, other punctuation, or neither."""
     if code < 0x80:
@@ -157,14 +157,14 @@ def _kind(code: int) -> int:
     return _NO_MARK
 
 
-@kernel
+@lean
 def _has_stop(data: Bytes, at: int, end: int) -> bool:
     while at < end and data[at] != _STOP:
         at += 1
     return at < end
 
 
-@kernel
+@lean
 def _ends_inside(data: Bytes, at: int, end: int) -> int:
     """Counts the full stops between a lower-case and an upper-case letter."""
     count = before = earlier = int64(0)  # a literal would compile the callees twice
@@ -180,7 +180,7 @@ def _ends_inside(data: Bytes, at: int, end: int) -> int:
     return count
 
 
-@kernel
+@lean
 def _ends_sentence(data: Bytes, start: int, end: int) -> bool:
     """Says whether a chunk closes with an end mark."""
     found = False
@@ -204,7 +204,7 @@ def _ends_sentence(data: Bytes, start: int, end: int) -> bool:
     return found
 
 
-@kernel
+@lean
 def _stop_counts(data: Bytes, start: int, at: int) -> bool:
     """Says whether the full stop that ends at `at` is an end mark."""
     if at - 1 == start:
@@ -224,7 +224,7 @@ def _stop_counts(data: Bytes, start: int, at: int) -> bool:
     return (class_of(char_at(data, char_before(data, start, last), last)[0]) & UPPER) > 0
 
 
-@kernel
+@lean
 def _open(data: Bytes, at: int, end: int) -> int:
     """Returns where a chunk starts behind its opening punctuation."""
     while at < end:
@@ -235,7 +235,7 @@ def _open(data: Bytes, at: int, end: int) -> int:
     return at
 
 
-@kernel
+@lean
 def _is_abbreviation(data: Bytes, start: int, end: int) -> bool:
     if end - start > _LONGEST:
         return False
