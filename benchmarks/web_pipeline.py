@@ -44,7 +44,7 @@ kind = "gopher_repetition"
 kind = "gopher_quality"
 [[stages]]
 kind = "c4_quality"
-terminal_punctuation = false
+end_marks = []
 [[stages]]
 kind = "fineweb_quality"
 [[stages]]
