@@ -3,7 +3,7 @@
     python -m benchmarks.near_dup [TEXTS.jsonl.gz ...] [--documents 20000] [--sample 2000]
     python -m benchmarks.near_dup --corpus CORPUS.jsonl [--rival-python PYTHON] [--rivals gaoya ...]
 
-The second form compares whole programs on a corpus of your own (see near_dup_corpus.py).
+The second form compares whole programs on a corpus of your own (see rivals/near_dup_programs.py).
 
 The corpus is made of real text: paragraphs of 40 to 200 words cut from the files' `text` fields,
 and for 3 of 10 documents a copy of another one in which up to 30 % of the words were edited, most
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks import near_dup_corpus
+from benchmarks.rivals import near_dup_programs
 from curation.buffers import text_buffers
 from curation.ranges import split_hashes, write_hashes
 from curation.schema import DOCUMENT
@@ -220,10 +220,10 @@ def main() -> None:
     )
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--sample", type=int, default=1_000, help="documents for the other tools")
-    near_dup_corpus.add_options(parser.add_argument_group("whole programs on one corpus"))
+    near_dup_programs.add_options(parser.add_argument_group("whole programs on one corpus"))
     options = parser.parse_args()
     if options.corpus is not None:
-        near_dup_corpus.compare(options.corpus, options.rivals, options.rival_python)
+        near_dup_programs.compare(options.corpus, options.rivals, options.rival_python)
         return
     texts, pairs = make_corpus(options.texts, options.documents)
     compare_signing(texts, options.sample)

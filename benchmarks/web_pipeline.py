@@ -62,11 +62,14 @@ class Took(NamedTuple):
 
 def gzip_members(path: str) -> Iterator[bytes]:
     """Yields the records of an archive in which each is a gzip member, unpacked."""
-    data = Path(path).read_bytes()
-    while data:
-        unpack = zlib.decompressobj(31)
-        yield unpack.decompress(data)
-        data = unpack.unused_data
+    data, at = memoryview(Path(path).read_bytes()), 0
+    while at < len(data):
+        unpack, parts = zlib.decompressobj(31), []
+        while at < len(data) and not unpack.eof:
+            piece = data[at : at + (1 << 16)]
+            parts.append(unpack.decompress(piece))
+            at += len(piece) - len(unpack.unused_data)
+        yield b"".join(parts)
 
 
 def with_other_id(record: bytes, copy: int) -> bytes:
@@ -173,7 +176,7 @@ def compare(given: argparse.Namespace, scratch: Path) -> None:
     archives = scratch / "archives"
     # More files than workers, so that a rival that takes whole files can share the work.
     pages = write_archives(given.warc, given.pages, 4 * given.workers, 1, archives)
-    print(f"{pages:,} pages, {given.workers} workers")
+    print(f"{pages:,} pages, {given.workers} workers", flush=True)
     floor = bare(archives, given.workers)
     print(f"  bare extraction {floor.wall:8.1f} s")
     mine = ours(archives, scratch / "ours", given.workers)
