@@ -52,6 +52,7 @@ RECIPE: dict[str, Any] = {
         {"kind": "normalize"},
         {"kind": "language"},
         {"kind": "gopher_quality"},
+        {"kind": "gopher_quality", "name": "rival", "definition": "datatrove"},
         {"kind": "gopher_repetition"},
         {"kind": "personal_data"},
         {"kind": "c4_quality", "min_sentences": 1},
