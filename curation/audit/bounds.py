@@ -21,6 +21,7 @@ from curation.audit.scope import scope_of
 from curation.errors import RecipeError, unknown_name
 from curation.manifest import Manifest
 from curation.stage import Rule, Stage
+from curation.stages import KINDS
 from curation.toml import build
 
 _NOT_BOUNDS = frozenset({*Stage.model_fields, "seed"})
@@ -218,7 +219,7 @@ def _set_setting(
     governed = False
     for part in parts:
         where = f"--set {setting}"
-        model = _kinds()[part["kind"]]
+        model = KINDS[part["kind"]]
         before = build(model, part, f"{where}: as recorded, by another version?")
         after = build(model, {**part, address.rule: value}, where)
         for reason, side in _governed(before, after, address.rule):
@@ -232,13 +233,6 @@ def _set_setting(
             f"{', '.join(sorted({b.reason for b in bounds if b.stage == address.stage}))}"
         )
     return bounds
-
-
-def _kinds() -> dict[str, type[Stage]]:
-    """The kinds of stage; importing them takes a second, which other questions need not pay."""
-    from curation.stages import KINDS
-
-    return KINDS
 
 
 def _rules(stage: Stage) -> dict[str, Rule]:
@@ -298,10 +292,10 @@ def _check_setting(
     """Refuses what is no setting, or none of a stage that judges documents one by one."""
     setting = f"{address.stage}.{address.rule}"
     reasons = {bound.reason for bound in bounds if bound.stage == address.stage}
-    if not parts or parts[0]["kind"] not in _kinds():
+    if not parts or parts[0]["kind"] not in KINDS:
         known = ", ".join(sorted({bound.stage for bound in bounds}))
         raise RecipeError(f"--set {setting}: stage {address.stage} has no bounds; known: {known}")
-    fields = set(_kinds()[parts[0]["kind"]].model_fields) - _NOT_BOUNDS
+    fields = set(KINDS[parts[0]["kind"]].model_fields) - _NOT_BOUNDS
     if address.rule not in fields:
         what = f"rule or setting of stage {address.stage}"
         raise RecipeError(f"--set {setting}: {unknown_name(what, address.rule, reasons | fields)}")

@@ -19,6 +19,7 @@ from curation.audit.tables import connect, literal, quoted, rows
 from curation.errors import DataError
 from curation.manifest import Manifest, read_manifest
 from curation.stage import GlobalStage
+from curation.stages import KINDS
 
 _FLIPS = """
 CREATE TEMP TABLE flips AS
@@ -234,8 +235,6 @@ class _Order:
     """Which stages a document meets after it was rejected by one, and which of them it does not."""
 
     def __init__(self, manifest: Manifest) -> None:
-        from curation.stages import KINDS  # takes a second, which other questions need not pay
-
         self.names = [stage.name for stage in manifest.stages]
         self.unique = [stage.name for stage in manifest.stages if stage.kind == "unique_id"]
         self._score_all = bool(manifest.recipe.get("score_all", True))

@@ -1,47 +1,57 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
-from curation.stage import Stage
-from curation.stages.c4_quality import C4Quality
-from curation.stages.combined_score import CombinedScore
-from curation.stages.decontaminate import Decontaminate
-from curation.stages.domain_cap import DomainCap
-from curation.stages.exact_dedup import ExactDedup
-from curation.stages.extract import Extract
-from curation.stages.fineweb_quality import FinewebQuality
-from curation.stages.gopher_quality import GopherQuality
-from curation.stages.gopher_repetition import GopherRepetition
-from curation.stages.keep_top import KeepTop
-from curation.stages.language import Language
-from curation.stages.line_dedup import LineDedup
-from curation.stages.minhash_dedup import MinhashDedup
-from curation.stages.mix import Mix
-from curation.stages.normalize import Normalize
-from curation.stages.personal_data import PersonalData
-from curation.stages.quality_model import QualityModel
-from curation.stages.split import Split
-from curation.stages.unique_id import UniqueId
-from curation.stages.url_filter import UrlFilter
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 
-KINDS: dict[str, type[Stage]] = {
-    "url_filter": UrlFilter,
-    "extract": Extract,
-    "normalize": Normalize,
-    "language": Language,
-    "gopher_quality": GopherQuality,
-    "c4_quality": C4Quality,
-    "fineweb_quality": FinewebQuality,
-    "quality_model": QualityModel,
-    "personal_data": PersonalData,
-    "combined_score": CombinedScore,
-    "keep_top": KeepTop,
-    "decontaminate": Decontaminate,
-    "gopher_repetition": GopherRepetition,
-    "unique_id": UniqueId,
-    "line_dedup": LineDedup,
-    "exact_dedup": ExactDedup,
-    "minhash_dedup": MinhashDedup,
-    "domain_cap": DomainCap,
-    "split": Split,
-    "mix": Mix,
-}
+from curation.stage import Stage
+
+
+class _Kinds(Mapping[str, type[Stage]]):
+    """Loads a kind when it is asked for: all take a second or two, and a recipe has a few.
+
+    The kind `url_filter` is the class `UrlFilter` of the module `url_filter`.
+    """
+
+    def __init__(self, *kinds: str) -> None:
+        self._kinds = dict.fromkeys(kinds)
+
+    def __getitem__(self, kind: str) -> type[Stage]:
+        if kind not in self._kinds:
+            raise KeyError(kind)
+        module = import_module(f"{__name__}.{kind}")
+        model: type[Stage] = getattr(module, kind.title().replace("_", ""))
+        return model
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._kinds
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+
+KINDS: Mapping[str, type[Stage]] = _Kinds(
+    "url_filter",
+    "extract",
+    "normalize",
+    "language",
+    "gopher_repetition",
+    "gopher_quality",
+    "c4_quality",
+    "fineweb_quality",
+    "quality_model",
+    "personal_data",
+    "combined_score",
+    "keep_top",
+    "decontaminate",
+    "unique_id",
+    "line_dedup",
+    "exact_dedup",
+    "minhash_dedup",
+    "domain_cap",
+    "split",
+    "mix",
+)
 """What a recipe can name; a new stage is one line here."""
