@@ -35,7 +35,7 @@ class Rule(NamedTuple):
 class Stage(BaseModel, ABC):
     """One step of a recipe. Subclasses add `kind: Literal["..."]` and their settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     """Raised by hand when the same settings give other output than before."""
