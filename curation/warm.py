@@ -55,6 +55,7 @@ RECIPE: dict[str, Any] = {
         {"kind": "gopher_quality", "name": "rival", "definition": "datatrove"},
         {"kind": "gopher_repetition"},
         {"kind": "personal_data"},
+        {"kind": "text_statistics"},
         {"kind": "refinedweb_lines"},
         {"kind": "c4_quality", "min_sentences": 1},
         {"kind": "fineweb_quality"},

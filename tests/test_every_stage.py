@@ -62,6 +62,7 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
         "ip": "count",
         "secret": "redact",
     },
+    "text_statistics": {"definition": "data_juicer", "max_digit_ratio": 0.1},
     "refinedweb_lines": {"max_removed_ratio": 0.2},
     "c4_quality": {"end_marks": [], "min_words": 1, "min_sentences": 2},
     "fineweb_quality": {"min_line_punct_ratio": 0.05, "max_char_dup_ratio": 0.3},

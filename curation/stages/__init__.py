@@ -39,6 +39,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "language",
     "gopher_repetition",
     "gopher_quality",
+    "text_statistics",
     "refinedweb_lines",
     "c4_quality",
     "fineweb_quality",

@@ -118,9 +118,8 @@ def test_every_switch_lets_its_line_through(options, left):
     lines = row["text"].split("\n")
     assert lines[:5] == LINES
     assert set(left) <= set(lines[5:])
-    plain = run_stage(_stage(), make_batch(["\n".join([*LINES, *others])]))[0][0]["text"].split(
-        "\n"
-    )
+    [row], _ = run_stage(_stage(), make_batch(["\n".join([*LINES, *others])]))
+    plain = row["text"].split("\n")
     assert not set(left) & set(plain)
 
 
