@@ -43,6 +43,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "refinedweb_lines",
     "c4_quality",
     "fineweb_quality",
+    "perplexity",
     "quality_model",
     "personal_data",
     "combined_score",
