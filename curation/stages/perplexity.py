@@ -84,12 +84,7 @@ class Perplexity(BatchStage):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        low, high = self.min_perplexity, self.max_perplexity
-        if low is not None and high is not None and low > high:
-            raise ValueError(
-                f"min_perplexity is {low} and max_perplexity is {high}, so no document can pass; "
-                "expected the minimum to be the smaller one"
-            )
+        self.refuse_crossed("perplexity")
         return self
 
     def writes(self) -> pa.Schema:

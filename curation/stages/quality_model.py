@@ -82,12 +82,7 @@ class QualityModel(BatchStage):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        low, high = self.min_score, self.max_score
-        if low is not None and high is not None and low > high:
-            raise ValueError(
-                f"min_score is {low} and max_score is {high}, so no document can pass; "
-                "expected the minimum to be the smaller one"
-            )
+        self.refuse_crossed("score")
         return self
 
     def _fill_in(self, record: QualityRecord | None, labels: Iterable[str]) -> None:

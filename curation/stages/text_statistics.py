@@ -148,13 +148,7 @@ class TextStatistics(BatchStage):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        for quantity in _QUANTITIES:
-            low, high = self._bound("min", quantity), self._bound("max", quantity)
-            if low is not None and high is not None and low > high:
-                raise ValueError(
-                    f"min_{quantity.name} is {low} and max_{quantity.name} is {high}, so no "
-                    "document can pass; expected the minimum to be the smaller one"
-                )
+        self.refuse_crossed(*(quantity.name for quantity in _QUANTITIES))
         return self
 
     def _bound(self, side: str, quantity: _Quantity) -> float | None:
