@@ -71,6 +71,20 @@ class Stage(BaseModel, ABC):
         """Returns the score column's name, `<stage>_<quantity>`."""
         return f"{self.name}_{quantity}"
 
+    def refuse_crossed(self, *quantities: str) -> None:
+        """Checks the settings `min_<quantity>` and `max_<quantity>`; either may be missing.
+
+        Raises:
+            ValueError: A minimum is above its maximum.
+        """
+        for quantity in quantities:
+            low, high = (getattr(self, f"{side}_{quantity}", None) for side in ("min", "max"))
+            if low is not None and high is not None and low > high:
+                raise ValueError(
+                    f"min_{quantity} is {low} and max_{quantity} is {high}, so no document can "
+                    "pass; expected the minimum to be the smaller one"
+                )
+
     def reads(self) -> frozenset[str]:
         """Returns all columns that must exist before the stage."""
         scoped = self.languages is not None or self.except_languages

@@ -17,6 +17,7 @@ MODULES = sorted(
 BEYOND_CORE = (
     "prefect", "fastapi", "torch", "transformers", "tokenizers", "accelerate", "safetensors",
     "trafilatura", "ftfy", "matplotlib", "datasets", "datasketch", "polars", "warcio", "pytest",
+    "kenlm", "sentencepiece",
 )  # fmt: skip
 
 IMPORT_ALL = """
