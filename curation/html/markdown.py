@@ -92,11 +92,7 @@ def render(source: Source, kept: npt.NDArray[np.int32], *, links: bool) -> str:
         links: Keeps the targets of links.
     """
     inline = _Inline(source, links=links)
-    pieces = [
-        _piece(source, block, text)
-        for block, text in enumerate(inline.texts())
-        if kept[block] and text
-    ]
+    pieces = [_piece(source, block, text) for block, text in inline.texts(kept)]
     writer = _Writer(source)
     for group in _groups(pieces):
         writer.add(group)
@@ -158,95 +154,94 @@ def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
         yield group
 
 
+class _Style(NamedTuple):
+    """What stands before and after a stretch of text."""
+
+    begin: str
+    end: str
+
+
 class _Inline:
-    """The texts of all blocks with the signs of what is within them."""
+    """The texts of blocks with the signs of what is within them."""
 
     def __init__(self, source: Source, *, links: bool) -> None:
         self._source, self._links = source, links
-        self._open: list[tuple[int, int]] = []
-        """Inline elements that are open, and their start tags."""
+        self._open: list[tuple[int, _Style | None]] = []
+        """Inline elements that are open."""
 
-    def texts(self) -> Iterator[str]:
+    def texts(self, kept: npt.NDArray[np.int32]) -> Iterator[tuple[int, str]]:
+        """Yields number and text of each block that is kept."""
         room = self._source.room
         marks = room.marks[: self._source.marks].tolist()
         at = 0
-        for row in room.blocks[: self._source.blocks]:
-            begin, stop, pre = int(row[BEGIN]), int(row[STOP]), bool(row[PRE])
-            cuts: list[tuple[int, int, int]] = []
+        for block, row in enumerate(room.blocks[: self._source.blocks].tolist()):
+            begin, stop = row[BEGIN], row[STOP]
             while at < len(marks) and marks[at][AT] <= begin:
-                self._follow(marks[at][MARKED], marks[at][STARTED])
+                self._follow(marks[at])
                 at += 1
-            opened = list(self._open)
+            first = at
             while at < len(marks) and marks[at][AT] < stop:
-                cuts.append((marks[at][AT], marks[at][MARKED], marks[at][STARTED]))
-                self._follow(marks[at][MARKED], marks[at][STARTED])
                 at += 1
-            data = room.text[begin:stop].tobytes()
-            yield data.decode() if pre else self._signed(data, begin, opened, cuts)
+            if kept[block]:
+                data = room.text[begin:stop].tobytes()
+                signed = self._signed(data, begin, marks[first:at])
+                yield block, data.decode() if row[PRE] else signed
+            else:
+                for mark in marks[first:at]:
+                    self._follow(mark)
 
-    def _follow(self, element: int, token: int) -> None:
+    def _follow(self, mark: Sequence[int]) -> None:
+        """Opens or closes an inline element; a link ends the one before it."""
+        element, token = mark[MARKED], mark[STARTED]
+        if token < 0 or element == _A:
+            for place in range(len(self._open) - 1, -1, -1):
+                if self._open[place][0] == element:
+                    del self._open[place]
+                    break
         if token >= 0:
-            self._open.append((element, token))
-            return
-        for place in range(len(self._open) - 1, -1, -1):
-            if self._open[place][0] == element:
-                del self._open[place]
-                return
+            self._open.append((element, self._style(element, token)))
 
-    def _signed(
-        self,
-        data: bytes,
-        begin: int,
-        opened: Sequence[tuple[int, int]],
-        cuts: Sequence[tuple[int, int, int]],
-    ) -> str:
+    def _style(self, element: int, token: int) -> _Style | None:
+        if element in _SIGNS:
+            return _Style(_SIGNS[element], _SIGNS[element])
+        if element == _A and self._links:
+            href = _attribute(self._source, token, "href")
+            if href and not href.startswith(("#", "javascript:")):
+                return _Style("[", f"]({_target(href)})")
+        return None
+
+    def _signed(self, data: bytes, begin: int, marks: Sequence[Sequence[int]]) -> str:
         """Returns a text with signs around the stretches that are emphasised, code or links."""
-        stack = list(opened)
         parts: list[str] = []
         last = 0
-        before: tuple[tuple[str, str], ...] = ()
-        for at, element, token in [*cuts, (begin + len(data), -1, 0)]:
-            piece = data[last : at - begin].decode()
+        before: tuple[_Style, ...] = ()
+        for mark in marks:
+            piece = data[last : mark[AT] - begin].decode()
             if piece:
-                now = self._styles(stack)
+                now = self._styles()
                 _add_styled(parts, piece, before, now)
-                before = now
-                last = at - begin
-            if element >= 0:
-                _change(stack, element, token)
-        parts.extend(reversed([end for _, end in before]))
+                before, last = now, mark[AT] - begin
+            self._follow(mark)
+        now = self._styles()
+        _add_styled(parts, data[last:].decode(), before, now)
+        parts.extend(style.end for style in reversed(now))
         return "".join(parts)
 
-    def _styles(self, stack: Sequence[tuple[int, int]]) -> tuple[tuple[str, str], ...]:
-        """Returns the signs that begin and end what is open, each once, code last."""
-        styles: dict[str, tuple[str, str]] = {}
-        for element, token in stack:
-            if element == _A and self._links:
-                href = _attribute(self._source, token, "href")
-                if href and not href.startswith(("#", "javascript:")):
-                    styles["a"] = ("[", f"]({_target(href)})")
-            elif element in _SIGNS:
-                sign = _SIGNS[element]
-                styles[sign] = (sign, sign)
-        code = styles.pop("`", None)
-        return (*styles.values(), *([code] if code else []))
+    def _styles(self) -> tuple[_Style, ...]:
+        """Returns what is open, each style once, code last."""
+        styles = dict.fromkeys(style for _, style in self._open if style is not None)
+        code = styles.pop(_CODE, _CODE) if _CODE in styles else None
+        return (*styles, *([code] if code else []))
 
 
-def _change(stack: list[tuple[int, int]], element: int, token: int) -> None:
-    if token >= 0:
-        stack.append((element, token))
-        return
-    for place in range(len(stack) - 1, -1, -1):
-        if stack[place][0] == element:
-            del stack[place]
-            return
+_CODE = _Style("`", "`")
 
 
 def _add_styled(
     parts: list[str],
     piece: str,
-    before: tuple[tuple[str, str], ...],
-    now: tuple[tuple[str, str], ...],
+    before: tuple[_Style, ...],
+    now: tuple[_Style, ...],
 ) -> None:
     """Adds a stretch of text; signs stand at its letters, not at the spaces around it."""
     same = 0
@@ -254,13 +249,11 @@ def _add_styled(
         same += 1
     inner = piece.strip()
     lead = piece[: len(piece) - len(piece.lstrip())]
-    ends = [end for _, end in reversed(before[same:])]
-    if not inner:
-        parts += [*ends, piece, *(sign for sign, _ in now[same:])]
-        return
-    code = bool(now) and now[-1][0] == "`"
-    parts += [*ends, lead, *(sign for sign, _ in now[same:])]
-    parts.append(piece[len(lead) :] if code else _escaped(piece[len(lead) :]))
+    ends = [style.end for style in reversed(before[same:])]
+    parts += [*ends, lead if inner else piece, *(style.begin for style in now[same:])]
+    code = bool(now) and now[-1] == _CODE
+    if inner:
+        parts.append(piece[len(lead) :] if code else _escaped(piece[len(lead) :]))
 
 
 def _escaped(text: str) -> str:

@@ -30,6 +30,7 @@ from curation.html.names import (
     hash_step,
     look_up,
     name_table,
+    numbered,
 )
 from curation.text.jit import int64, lean, lean_inlined, read_only
 from curation.text.scan import byte_at
@@ -75,7 +76,8 @@ class Tokens(NamedTuple):
     words: npt.NDArray[np.uint64]
     """uint64[t]: hash of the words without their digits."""
     seen: npt.NDArray[np.int64]
-    """int64[4]: what the attributes of the present tag have shown; for `read_tokens` alone."""
+    """int64[4]: what the attributes of the present tag have shown, and how deep in SVG or MathML it
+    is; for `read_tokens` alone."""
 
 
 class Names(NamedTuple):
@@ -88,10 +90,17 @@ class Names(NamedTuple):
     kinds: Bytes = KIND
 
 
-_HINTS, _FLAGS, _WORDS = range(3)
+_HINTS, _FLAGS, _WORDS, _FOREIGN = range(4)
 _COMMONS = read_only(np.frombuffer(b"creativecommons.org/", np.uint8))
 _LESS, _MORE = np.uint64(ord("<")), np.uint64(ord(">"))
-_HTML = NUMBERS["html"]
+_SVG, _MATH = NUMBERS["svg"], NUMBERS["math"]
+_LEAVES_FOREIGN = read_only(
+    numbered(
+        "b blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li "
+        "listing menu meta ol p pre s span strike strong sub sup table tt u ul var"
+    )
+)
+"""Start tags that end SVG and MathML, whatever is open in them (13.2.6.5)."""
 
 
 def make_tokens(most: int) -> Tokens:
@@ -306,6 +315,19 @@ def _comment_end(page: Bytes, at: int, end: int) -> int:
 
 
 @lean_inlined
+def _follow_foreign(kind: int, element: int, tokens: Tokens) -> None:
+    """Notes where SVG and MathML begin and end: a `title` is no raw element in them."""
+    seen = tokens.seen
+    if element in (_SVG, _MATH):
+        if kind == END:
+            seen[_FOREIGN] = max(seen[_FOREIGN] - 1, 0)
+        elif not seen[_FLAGS] & SELF_CLOSING:
+            seen[_FOREIGN] += 1
+    elif kind == START and _LEAVES_FOREIGN[element]:
+        seen[_FOREIGN] = 0
+
+
+@lean_inlined
 def _read_tag(
     page: Bytes, at: int, end: int, names: Names, tokens: Tokens, token: int
 ) -> tuple[int, int]:
@@ -316,6 +338,7 @@ def _read_tag(
     close = _read_attributes(page, after, end, names, tokens)
     if close >= end:  # a tag that the page ends in is none
         return end, token
+    _follow_foreign(END if closing else START, element, tokens)
     kind = END if closing else START
     _put(tokens, token, kind, element, after, close)
     if closing:
@@ -325,7 +348,7 @@ def _read_tag(
     tokens.flags[token] = seen[_FLAGS]
     tokens.words[token] = np.uint64(seen[_WORDS])
     token += 1
-    if names.kinds[element] != RAW:
+    if names.kinds[element] != RAW or seen[_FOREIGN] > 0:
         return close + 1, token
     begin = close + 1
     stop = _content_end(page, begin, end, element, names)
@@ -349,6 +372,7 @@ def read_tokens(page: Bytes, names: Names, tokens: Tokens) -> int:
     """
     end = len(page)
     token = at = begin = 0
+    tokens.seen[_FOREIGN] = 0
     while at < end:
         at = byte_at(page, at, end, _LESS)
         if at + 1 >= end:
