@@ -66,8 +66,14 @@ from curation.html.room import (
     WORDS,
     Room,
 )
-from curation.html.tokens import END, LINK, SELF_CLOSING, START, TEXT, Tokens
-from curation.html.tree import close_element, close_to, make_way, open_container
+from curation.html.tokens import END, LEAVES_FOREIGN, LINK, SELF_CLOSING, START, TEXT, Tokens
+from curation.html.tree import (
+    close_to,
+    container_to_end,
+    is_out_of_place,
+    make_way,
+    open_container,
+)
 from curation.text.jit import int64, lean, lean_inlined, read_only
 from curation.text.unicode import SPACE, char_class, decode
 from curation.text.xxh64 import xxh64
@@ -78,8 +84,22 @@ _MARKED = read_only(numbered("a b strong i em cite var code tt kbd samp del s st
 _BOLD = read_only(numbered("b strong"))
 _PAGE = read_only(numbered("html body"))
 _IN_HEAD = read_only(numbered("base link meta style script noscript title template"))
-_A, _BR, _HR, _IMG, _HEAD, _BODY, _HTML, _SVG, _MATH, _P = (
-    NUMBERS[name] for name in ("a", "br", "hr", "img", "head", "body", "html", "svg", "math", "p")
+_MAY_STAY_OPEN = read_only(numbered("p li dt dd tr td th thead tbody tfoot"))
+_A, _BR, _HR, _IMG, _HEAD, _BODY, _HTML, _SVG, _MATH, _P, _FOREIGN_OBJECT = (
+    NUMBERS[name]
+    for name in (
+        "a",
+        "br",
+        "hr",
+        "img",
+        "head",
+        "body",
+        "html",
+        "svg",
+        "math",
+        "p",
+        "foreignobject",
+    )
 )
 _SHORT_TEXT = 120  # bytes: what is longer is prose, and names nothing
 
@@ -251,10 +271,11 @@ def _start(element: int, token: int, tokens: Tokens, room: Room, lexicon: Lexico
             room.registers[DROPPED_DEPTH] = 1
             room.registers[DROPPED_INNER] = 0
     elif kind == BLOCK_KIND and not _PAGE[element]:
-        # A part of a table outside of one is no tag at all to a browser.
+        if is_out_of_place(element, room):
+            return
         finish_block(room, lexicon)
-        if make_way(element, room):
-            open_container(element, token, int64(tokens.hints[token]), tokens.words[token], room)
+        make_way(element, room)
+        open_container(element, token, int64(tokens.hints[token]), tokens.words[token], room)
 
 
 @lean_inlined
@@ -266,33 +287,54 @@ def _end(element: int, room: Room, lexicon: Lexicon) -> None:
     elif element == _BR:
         _break_line(room, lexicon)
     elif kind == BLOCK_KIND and not _PAGE[element]:
-        finish_block(room, lexicon)
-        close_element(element, room)
+        node = container_to_end(element, room)
+        if node > 0:
+            finish_block(room, lexicon)
+            close_to(int64(room.nodes[node, PARENT]), room)
+        elif element == _P:  # makes an empty paragraph
+            finish_block(room, lexicon)
 
 
 @lean_inlined
 def _leave_out(page: Bytes, token: int, tokens: Tokens, room: Room, lexicon: Lexicon) -> bool:
     """Says whether a token is left out with the element that it is in; notes where that ends."""
-    registers = room.registers
-    dropped = registers[DROPPED_ELEMENT]
+    dropped = room.registers[DROPPED_ELEMENT]
     if dropped == 0:
         return False
     if dropped == _HEAD:
         return _leave_out_of_head(page, token, tokens, room)
     kind, element = int64(tokens.kind[token]), int64(tokens.element[token])
-    container = lexicon.kinds[element] == BLOCK_KIND
+    container = lexicon.kinds[element] == BLOCK_KIND and not _MAY_STAY_OPEN[element]
+    container |= element == _FOREIGN_OBJECT
     if kind == START:
-        registers[DROPPED_DEPTH] += element == dropped
-        registers[DROPPED_INNER] += container
-    elif kind == END and element == dropped:
+        return _leave_out_start(element, container, room)
+    return kind != END or _leave_out_end(element, container, room)
+
+
+@lean_inlined
+def _leave_out_start(element: int, container: bool, room: Room) -> bool:  # noqa: FBT001 - a kernel
+    registers = room.registers
+    dropped, inner = registers[DROPPED_ELEMENT], registers[DROPPED_INNER]
+    if dropped in (_SVG, _MATH) and inner == 0 and LEAVES_FOREIGN[element]:
+        registers[DROPPED_ELEMENT] = 0
+        return False
+    registers[DROPPED_DEPTH] += element == dropped
+    registers[DROPPED_INNER] += container
+    return True
+
+
+@lean_inlined
+def _leave_out_end(element: int, container: bool, room: Room) -> bool:  # noqa: FBT001 - a kernel
+    registers = room.registers
+    if element == registers[DROPPED_ELEMENT]:
         registers[DROPPED_DEPTH] -= 1
         if registers[DROPPED_DEPTH] == 0:
             registers[DROPPED_ELEMENT] = 0
-    elif kind == END and container:
+    elif container and registers[DROPPED_INNER] > 0:
         registers[DROPPED_INNER] -= 1
-        if registers[DROPPED_INNER] < 0:  # of something around it: it was never closed
-            registers[DROPPED_ELEMENT] = 0
-            return False
+    elif container and container_to_end(element, room) > 0:
+        registers[DROPPED_ELEMENT] = 0  # the end of something around it: it was never closed
+        return False
     return True
 
 

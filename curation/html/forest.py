@@ -49,11 +49,11 @@ def load_forest(path: Path) -> Forest:
         ValueError: It is no such file, or for other features than these.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = tuple(file["names"].tolist())
             arrays = [read_only(file[name]) for name in ("features", "borders", "answers")]
             forest = Forest(arrays[0], arrays[1], arrays[2], int(file["bias"]))
-    except (OSError, KeyError, ValueError, TypeError, BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, TypeError, BadZipFile) as error:
         raise ValueError(f"{path}: no model of an extractor ({error})") from error
     if names != FEATURES:
         raise ValueError(f"{path}: made for other features ({len(names)}, here {len(FEATURES)})")

@@ -4,6 +4,7 @@ CommonMark with the tables of GitHub, and definition lists as Pandoc has them. H
 quotes, tables, code with its white space and its language, emphasis, and links if they are wanted.
 """
 
+import html
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from curation.html.metadata import attributes_of
 from curation.html.names import NUMBERS
 from curation.html.room import (
     AT,
@@ -29,9 +31,22 @@ from curation.html.room import (
 Table = npt.NDArray[np.int32]
 
 _LISTS = {NUMBERS["ul"], NUMBERS["ol"], NUMBERS["menu"], NUMBERS["dir"]}
-_OL, _LI, _QUOTE, _PRE, _TABLE, _TR, _TD, _TH, _DT, _DD, _A = (
+_OL, _LI, _QUOTE, _PRE, _TABLE, _TR, _TD, _TH, _DT, _DD, _A, _CODE = (
     NUMBERS[name]
-    for name in ["ol", "li", "blockquote", "pre", "table", "tr", "td", "th", "dt", "dd", "a"]
+    for name in (
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "table",
+        "tr",
+        "td",
+        "th",
+        "dt",
+        "dd",
+        "a",
+        "code",
+    )
 )
 _HEADINGS = {NUMBERS[f"h{level}"]: level for level in range(1, 7)}
 _SIGNS = {
@@ -41,7 +56,7 @@ _SIGNS = {
     **dict.fromkeys((NUMBERS["del"], NUMBERS["s"], NUMBERS["strike"]), "~~"),
 }
 _MARKUP = re.compile(r"<(?=[A-Za-z/!?])|&(?=#?\w+;)")
-_LINE_START = re.compile(r"^([#>+\-*=|]|\d+[.)])(?=\s|$)")
+_LINE_START = re.compile(r"^(\d+(?=[.)])|(?=[#>+\-*=|]))(.)(?=\s|$)")
 _LANGUAGE = re.compile(
     r"(?:language|lang|highlight|brush:\s*|sourceCode|src)[-: ]\s*([A-Za-z0-9+#]+)"
 )
@@ -81,6 +96,8 @@ class _Piece(NamedTuple):
     node: int
     pre: int
     """The `pre` that it is in; or -1."""
+    code: int
+    """Start tag of the `code` that it begins in; or -1."""
 
 
 def render(source: Source, kept: npt.NDArray[np.int32], *, links: bool) -> str:
@@ -92,18 +109,18 @@ def render(source: Source, kept: npt.NDArray[np.int32], *, links: bool) -> str:
         links: Keeps the targets of links.
     """
     inline = _Inline(source, links=links)
-    pieces = [_piece(source, block, text) for block, text in inline.texts(kept)]
+    pieces = [_piece(source, *found) for found in inline.texts(kept)]
     writer = _Writer(source)
     for group in _groups(pieces):
         writer.add(group)
     return writer.text()
 
 
-def _piece(source: Source, block: int, text: str) -> _Piece:
+def _piece(source: Source, block: int, text: str, code: int) -> _Piece:
     row = source.room.blocks[block]
     node = int(row[NODE])
     pre = _above(source, node, _PRE) if row[PRE] else -1
-    return _Piece(text, _place(source, node), node, pre)
+    return _Piece(text, _place(source, node), node, pre, code)
 
 
 def _above(source: Source, node: int, element: int) -> int:
@@ -155,10 +172,12 @@ def _groups(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
 
 
 class _Style(NamedTuple):
-    """What stands before and after a stretch of text."""
+    """What stands before and after a stretch of text, for one element."""
 
     begin: str
     end: str
+    token: int
+    """Its start tag: elements of one kind that follow one another are two."""
 
 
 class _Inline:
@@ -166,11 +185,11 @@ class _Inline:
 
     def __init__(self, source: Source, *, links: bool) -> None:
         self._source, self._links = source, links
-        self._open: list[tuple[int, _Style | None]] = []
-        """Inline elements that are open."""
+        self._open: list[tuple[int, int, _Style | None]] = []
+        """Inline elements that are open, their start tags, and their styles."""
 
-    def texts(self, kept: npt.NDArray[np.int32]) -> Iterator[tuple[int, str]]:
-        """Yields number and text of each block that is kept."""
+    def texts(self, kept: npt.NDArray[np.int32]) -> Iterator[tuple[int, str, int]]:
+        """Yields number and text of each block that is kept, and the `code` that it begins in."""
         room = self._source.room
         marks = room.marks[: self._source.marks].tolist()
         at = 0
@@ -184,8 +203,9 @@ class _Inline:
                 at += 1
             if kept[block]:
                 data = room.text[begin:stop].tobytes()
+                code = next((token for element, token, _ in self._open if element == _CODE), -1)
                 signed = self._signed(data, begin, marks[first:at])
-                yield block, data.decode() if row[PRE] else signed
+                yield block, data.decode() if row[PRE] else signed, code
             else:
                 for mark in marks[first:at]:
                     self._follow(mark)
@@ -199,15 +219,15 @@ class _Inline:
                     del self._open[place]
                     break
         if token >= 0:
-            self._open.append((element, self._style(element, token)))
+            self._open.append((element, token, self._style(element, token)))
 
     def _style(self, element: int, token: int) -> _Style | None:
         if element in _SIGNS:
-            return _Style(_SIGNS[element], _SIGNS[element])
+            return _Style(_SIGNS[element], _SIGNS[element], token)
         if element == _A and self._links:
             href = _attribute(self._source, token, "href")
             if href and not href.startswith(("#", "javascript:")):
-                return _Style("[", f"]({_target(href)})")
+                return _Style("[", f"]({_target(href)})", token)
         return None
 
     def _signed(self, data: bytes, begin: int, marks: Sequence[Sequence[int]]) -> str:
@@ -229,12 +249,11 @@ class _Inline:
 
     def _styles(self) -> tuple[_Style, ...]:
         """Returns what is open, each style once, code last."""
-        styles = dict.fromkeys(style for _, style in self._open if style is not None)
-        code = styles.pop(_CODE, _CODE) if _CODE in styles else None
-        return (*styles, *([code] if code else []))
-
-
-_CODE = _Style("`", "`")
+        styles: dict[str, _Style] = {}
+        for _, _, style in self._open:
+            if style is not None:
+                styles.setdefault(style.begin, style)
+        return tuple(sorted(styles.values(), key=lambda style: style.begin == "`"))
 
 
 def _add_styled(
@@ -251,7 +270,7 @@ def _add_styled(
     lead = piece[: len(piece) - len(piece.lstrip())]
     ends = [style.end for style in reversed(before[same:])]
     parts += [*ends, lead if inner else piece, *(style.begin for style in now[same:])]
-    code = bool(now) and now[-1] == _CODE
+    code = bool(now) and now[-1].begin == "`"
     if inner:
         parts.append(piece[len(lead) :] if code else _escaped(piece[len(lead) :]))
 
@@ -266,10 +285,9 @@ def _target(href: str) -> str:
 
 def _attribute(source: Source, token: int, name: str) -> str:
     """Returns the value of an attribute of a start tag."""
-    from curation.html.metadata import attributes_of
-
     begin, end = source.attributes[token]
-    return attributes_of(source.page[begin:end].decode("utf-8", "replace")).get(name, "").strip()
+    values = attributes_of(source.page[begin:end].decode("utf-8", "replace"))
+    return html.unescape(values.get(name, "")).strip()
 
 
 class _Writer:
@@ -279,6 +297,7 @@ class _Writer:
         self._source = source
         self._lines: list[str] = []
         self._items: tuple[int, ...] = ()
+        self._quotes = 0
         self._numbers: dict[int, int] = {}
         self._prefixes: dict[int, str] = {}
 
@@ -300,7 +319,7 @@ class _Writer:
         if piece.place.heading:
             return [f"{'#' * piece.place.heading} {' '.join(piece.text.split())}"]
         lines = piece.text.split("\n")
-        lines[0] = _LINE_START.sub(r"\\\1", lines[0])
+        lines[0] = _LINE_START.sub(r"\1\\\2", lines[0])
         element = int(self._source.room.nodes[piece.node, ELEMENT])
         if element == _DT:
             return [f"**{piece.text}**" if "*" not in piece.text else piece.text]
@@ -311,33 +330,36 @@ class _Writer:
         fence = "```"
         while fence in text:
             fence += "`"
-        return [fence + self._code_language(group[0].pre), *text.split("\n"), fence]
+        return [fence + self._code_language(group[0]), *text.split("\n"), fence]
 
-    def _code_language(self, pre: int) -> str:
-        """Returns the language that the classes of a `pre` or of what it is in name."""
-        nodes = self._source.room.nodes
+    def _code_language(self, piece: _Piece) -> str:
+        """Returns the language that the classes of a `pre`, or of what is around it, name."""
+        nodes, node = self._source.room.nodes, piece.pre
+        tags = [piece.code] if piece.code >= 0 else []
         for _ in range(3):
-            if pre <= 0:
-                break
-            token = int(nodes[pre, TOKEN])
-            found = _LANGUAGE.search(_attribute(self._source, token, "class"))
+            if node > 0:
+                tags.append(int(nodes[node, TOKEN]))
+                node = int(nodes[node, PARENT])
+        for tag in tags:
+            found = _LANGUAGE.search(_attribute(self._source, tag, "class"))
             if found:
                 return "" if found[1].lower() in _NO_LANGUAGE else found[1].lower()
-            pre = int(nodes[pre, PARENT])
         return ""
 
     def _put(self, lines: Sequence[str], place: _Place, *, tight: bool) -> None:
         """Adds lines behind the signs of the quotes and lists that they are in."""
+        nodes = self._source.room.nodes
         new = [item for item in place.items if item not in self._items]
         ends_list = bool(self._items) and not place.items
-        if self._lines and (not tight or not self._items or ends_list or not new):
-            self._lines.append("> " * place.quotes if place.quotes else "")
+        defined = bool(new) and nodes[new[-1], ELEMENT] == _DD
+        if self._lines and not defined and (not tight or not self._items or ends_list or not new):
+            self._lines.append(("> " * min(place.quotes, self._quotes)).rstrip())
         lead = rest = "> " * place.quotes
         for item in place.items:
             sign = self._sign(item)
             lead += sign if item in new else " " * len(sign)
             rest += " " * len(sign)
-        self._items = place.items
+        self._items, self._quotes = place.items, place.quotes
         self._lines.append((lead + lines[0]).rstrip() if not lines[0] else lead + lines[0])
         self._lines.extend((rest + line) if line else rest.rstrip() for line in lines[1:])
 

@@ -19,12 +19,15 @@ markup; dropped ones are left out with all that is in them."""
 _BLOCKS = (
     "html body div p h1 h2 h3 h4 h5 h6 ul ol li dl dt dd table thead tbody tfoot tr td th caption "
     "article main section nav header footer aside form fieldset figure figcaption blockquote pre "
-    "address details summary center hr dir menu legend hgroup search dialog listing"
+    "address details summary center dir menu legend hgroup search dialog listing"
 )
-_VOIDS = "br img input meta link area base col embed source track wbr param"
+_VOIDS = "br hr img input meta link area base col embed source track wbr param"
 _RAWS = "script style textarea title xmp iframe noembed noframes noscript"
 _DROPPED = "head select svg math template object canvas audio video button map datalist applet"
-_INLINES = "a b strong i em code tt kbd samp time label u font span del s strike q sub sup var cite"
+_INLINES = (
+    "a b strong i em code tt kbd samp time label u font span del s strike q sub sup var cite "
+    "foreignobject"
+)
 
 _KINDS = {BLOCK: _BLOCKS, VOID: _VOIDS, RAW: _RAWS, DROPPED: _DROPPED, INLINE: _INLINES}
 

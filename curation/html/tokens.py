@@ -94,13 +94,13 @@ _HINTS, _FLAGS, _WORDS, _FOREIGN = range(4)
 _COMMONS = read_only(np.frombuffer(b"creativecommons.org/", np.uint8))
 _LESS, _MORE = np.uint64(ord("<")), np.uint64(ord(">"))
 _SVG, _MATH = NUMBERS["svg"], NUMBERS["math"]
-_LEAVES_FOREIGN = read_only(
+LEAVES_FOREIGN = read_only(
     numbered(
         "b blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li "
         "listing menu meta ol p pre s span strike strong sub sup table tt u ul var"
     )
 )
-"""Start tags that end SVG and MathML, whatever is open in them (13.2.6.5)."""
+"""bool by element: its start tag ends SVG and MathML, whatever is open in them (13.2.6.5)."""
 
 
 def make_tokens(most: int) -> Tokens:
@@ -323,7 +323,7 @@ def _follow_foreign(kind: int, element: int, tokens: Tokens) -> None:
             seen[_FOREIGN] = max(seen[_FOREIGN] - 1, 0)
         elif not seen[_FLAGS] & SELF_CLOSING:
             seen[_FOREIGN] += 1
-    elif kind == START and _LEAVES_FOREIGN[element]:
+    elif kind == START and LEAVES_FOREIGN[element]:
         seen[_FOREIGN] = 0
 
 

@@ -44,9 +44,10 @@ for _bit, _name in enumerate(TOLD_ANCESTORS):
 _HEADINGS = read_only(numbered("h1 h2 h3 h4 h5 h6"))
 _CELLS = read_only(numbered("td th"))
 _TABLE_PARTS = read_only(numbered("table caption thead tbody tfoot tr td th"))
+_TABLE_BIT = 1 << TOLD_ANCESTORS.index("table")
+_LISTS = read_only(numbered("ul ol"))
 _SCOPES = read_only(numbered("table td th caption"))
 """An end tag does not look for its start beyond these, unless it is of a table itself."""
-_ENDS_NO_PARAGRAPH = read_only(numbered("caption thead tbody tfoot tr td th p"))
 _WITHIN_ITEM = read_only(numbered("div p address"))
 """A list item that is open ends the search for the one before it, but in these."""
 
@@ -96,20 +97,26 @@ def _end_matches(tag: int, element: int) -> bool:
 
 
 @lean
-def close_element(element: int, room: Room) -> None:
-    """Does what the end tag of a container does: ends the nearest one, or nothing."""
+def container_to_end(element: int, room: Room) -> int:
+    """Returns the container that an end tag ends: the nearest one that matches; or -1."""
     nodes = room.nodes
     node = int64(room.registers[OPEN_NODE])
     while node > 0:
         here = int64(nodes[node, ELEMENT])
         if _end_matches(element, here):
-            close_to(int64(nodes[node, PARENT]), room)
-            return
-        if _SCOPES[here] and not _TABLE_PARTS[element]:
-            return
-        if here == _TABLE and _TABLE_PARTS[element]:
-            return
+            return node
+        if _ends_search(element, here):
+            return -1
         node = int64(nodes[node, PARENT])
+    return -1
+
+
+@lean_inlined
+def _ends_search(tag: int, element: int) -> bool:
+    """Says whether an end tag does not look for its start beyond an element."""
+    if tag == _LI and _LISTS[element]:
+        return True
+    return bool(element == _TABLE if _TABLE_PARTS[tag] else _SCOPES[element])
 
 
 @lean
@@ -137,25 +144,33 @@ def _holds(element: int, part: int) -> bool:
     return part == _TR and _ROW_GROUPS[element]
 
 
+@lean_inlined
+def is_out_of_place(element: int, room: Room) -> bool:
+    """Says whether a start tag is of a part of a table where there is none: it is no tag then."""
+    if element == _TABLE or not _TABLE_PARTS[element]:
+        return False
+    return room.nodes[room.registers[OPEN_NODE], ANCESTORS] & _TABLE_BIT == 0
+
+
 @lean
-def _close_for_part(part: int, room: Room) -> bool:
-    """Ends what a part of a table ends; says whether there is a table at all."""
+def _close_for_part(part: int, room: Room) -> None:
+    """Ends what a part of a table ends."""
     nodes = room.nodes
     node = int64(room.registers[OPEN_NODE])
     while node > 0:
         if _holds(int64(nodes[node, ELEMENT]), part):
             close_to(node, room)
-            return True
+            return
         node = int64(nodes[node, PARENT])
-    return False
 
 
 @lean
-def make_way(element: int, room: Room) -> bool:
-    """Ends what the start tag of a container ends; says whether the container is one, here."""
+def make_way(element: int, room: Room) -> None:
+    """Ends what the start tag of a container ends."""
     registers, nodes = room.registers, room.nodes
     if element != _TABLE and _TABLE_PARTS[element]:
-        return _close_for_part(element, room)
+        _close_for_part(element, room)
+        return
     if element in (_LI, _DD, _DT):
         item = _open_item(element, room)
         if item > 0:
@@ -165,4 +180,3 @@ def make_way(element: int, room: Room) -> bool:
         _HEADINGS[nodes[open_node, ELEMENT]] and _HEADINGS[element]
     ):
         close_to(int64(nodes[open_node, PARENT]), room)
-    return True
