@@ -50,6 +50,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "line_dedup",
     "exact_dedup",
     "minhash_dedup",
+    "semantic_dedup",
     "domain_cap",
     "split",
     "mix",
