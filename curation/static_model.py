@@ -8,7 +8,7 @@ not used: that of 0.4.0 looks for its tokenizer in the wrong folder and then ask
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import find_spec
@@ -93,6 +93,27 @@ def find_model(name: str) -> ModelFiles:
                 f'and {_TOKENIZER} of a static model, or "{WORDLLAMA}"'
             )
     return files
+
+
+def save_words(directory: Path, vectors: Mapping[str, Sequence[float]]) -> None:
+    """Writes a model of one token for each of some words, and one for all others: for trials.
+
+    Args:
+        directory: Where its two files go; it exists.
+        vectors: Words in lower case, each with its vector; all of one length.
+    """
+    from safetensors.numpy import save_file
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    unknown = "[UNK]"
+    numbers = {word: number for number, word in enumerate([unknown, *vectors])}
+    tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=unknown))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(directory / _TOKENIZER))
+    rows = list(vectors.values())
+    table = np.array([[1] * len(rows[0]), *rows], np.float32)
+    save_file({_VECTORS[0]: table}, directory / _WEIGHTS)
 
 
 def _wordllama() -> ModelFiles:

@@ -4,31 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
-from tokenizers import Tokenizer, normalizers, pre_tokenizers
-from tokenizers.models import WordLevel
 
-UNKNOWN = "[UNK]"
+from curation.static_model import save_words
 
 
-def word_tokenizer(words: Sequence[str]) -> Tokenizer:
-    """One token for each word in lower case; number 0 is the unknown one."""
-    numbers = {word: number for number, word in enumerate([UNKNOWN, *words])}
-    tokenizer = Tokenizer(WordLevel(numbers, unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    return tokenizer
-
-
-def make_static_model(
-    directory: Path, vectors: Mapping[str, Sequence[float]], *, tensor: str = "embeddings"
-) -> Path:
-    """Writes a model that knows these words, each with its vector."""
+def make_static_model(directory: Path, vectors: Mapping[str, Sequence[float]]) -> Path:
+    """Writes a model that knows these words, each with its vector; makes the directory."""
     directory.mkdir(parents=True, exist_ok=True)
-    rows = list(vectors.values())
-    table = np.array([np.ones_like(rows[0]), *rows], np.float32)
-    save_file({tensor: table}, directory / "model.safetensors")
-    word_tokenizer(list(vectors)).save(str(directory / "tokenizer.json"))
+    save_words(directory, vectors)
     return directory
 
 
