@@ -1,6 +1,6 @@
 """Semantic duplicates: ours beside brute force, clusters as in SemDeDup, and semhash, in one run.
 
-    python benchmarks/semantic_dedup.py [TEXTS.jsonl ...] [--documents 20000] [--threshold 0.95]
+    python benchmarks/semantic_dedup.py [TEXTS.jsonl ...] [--documents 20000] [--threshold 0.97]
                                         [--model wordllama] [--rival-python PYTHON]
 
 The corpus is that of near_dup.py: paragraphs of real text, three in ten of them edited copies; or,
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("texts", type=Path, nargs="*", default=SAMPLE, help="JSON lines: `text`")
     parser.add_argument("--documents", type=int, default=20_000)
     parser.add_argument("--as-they-are", action="store_true", help="no paragraphs, no copies")
-    parser.add_argument("--threshold", type=float, default=0.95)
+    parser.add_argument("--threshold", type=float, default=0.97)
     parser.add_argument("--model", default="wordllama")
     parser.add_argument("--rival-python", help="an interpreter with semhash")
     options = parser.parse_args()

@@ -28,13 +28,14 @@ REASON = "semantic_duplicate"
 
 
 class SemanticDedup(DuplicateStage):
-    """Rejects documents that say nearly the same, in other words, as a document that stays.
+    """Rejects documents that say nearly what a document that stays says, in whatever words.
 
-    A document is the mean of the vectors of its first `max_chars` characters' tokens. In the order
+    A document is the mean of the token vectors of its first `max_chars` characters. In the order
     of `keep` (longest, oldest, smallest doc_id), a document is rejected only if the cosine of its
     embedding with that of one that stays is `threshold` or more; `other_id` is the closest of
-    those. Texts without a known token, and those that the tokenizer takes apart into pieces of less
-    than `min_token_chars` characters, are never semantic duplicates.
+    those. Texts without a known token, and those that fall into tokens of less than
+    `min_token_chars` characters, are never semantic duplicates. Which texts the model can tell
+    apart, and which it cannot, is said in docs/semantic-duplicates.md.
     """
 
     files: ClassVar[frozenset[str]] = frozenset({"against", "model"})
@@ -48,11 +49,11 @@ class SemanticDedup(DuplicateStage):
     """Who of several duplicates stays, the first policy first: longest, shortest, oldest, newest,
     source, highest:<column>, lowest:<column>; what is left equal goes by the smallest doc_id."""
     model: str = WORDLLAMA
-    """A static embedding model: "wordllama" (English; extra `semantic`), or a directory with
+    """A static embedding model: "wordllama" (for English; extra `semantic`), or a directory with
     model.safetensors and tokenizer.json, as Model2Vec and sentence-transformers write them."""
     model_digest: str = Field(default="", pattern=r"^(|[0-9a-f]{64})$")
     """SHA-256 of the model's files: identity, filled in by itself; where given it must be right."""
-    threshold: float = Field(default=0.95, gt=0, le=1)
+    threshold: float = Field(default=0.97, gt=0, le=1)
     """Cosine of two documents' embeddings, 0 to 1, from which one has to go."""
     recall: float = Field(default=0.99, gt=0, lt=1)
     """Smallest probability that a pair at the threshold is looked at; closer pairs more likely."""

@@ -42,9 +42,8 @@ def plane(tmp_path):
 
 def sure(model, **settings):
     """A stage that finds practically every pair."""
-    return SemanticDedup(
-        model=model, recall=0.999999, hyperplanes=2048, min_token_chars=0, **settings
-    )
+    fixed = {"recall": 0.999999, "hyperplanes": 2048, "min_token_chars": 0}
+    return SemanticDedup(model=model, **{"threshold": 0.95} | fixed | settings)
 
 
 def words(*numbers):
