@@ -194,7 +194,10 @@ def main() -> None:
         texts = read_texts(options.texts)
     else:
         texts, _ = make_corpus(options.texts, options.documents)
-    stage = SemanticDedup(model=options.model, threshold=options.threshold, seed=1)
+    # All texts are compared, as by the rivals, whatever the model's tokens are made for.
+    stage = SemanticDedup(
+        model=options.model, threshold=options.threshold, min_token_chars=0, seed=1
+    )
     decide_ours(stage, texts[:100])  # compiles
     print(f"{len(texts):,} documents, {sum(len(text.encode()) for text in texts) / 1e6:.1f} MB")
     compare_finding(stage, texts, options.rival_python)

@@ -28,7 +28,7 @@ from curation.ranges import DOCUMENT, HASH, ROW
 from curation.shuffle import place_of, read_keys
 from curation.stage import KeyShard
 from curation.text.angles import cosine_from, rest_squares
-from curation.text.jit import inlined, int64, kernel, subroutine
+from curation.text.jit import inlined, int64, kernel, lean, lean_inlined
 
 _TOGETHER = 1 << 17  # vectors that are in memory at once, but for buckets that are larger
 
@@ -101,30 +101,58 @@ def _close_ones(
 ) -> npt.NDArray[np.bool_]:
     different, members = np.unique(documents, return_inverse=True)
     taken = vectors.take(different)
-    return _have_close(taken, rest_squares(taken), members, bounds, threshold)
-
-
-@kernel
-def _have_close(
-    vectors: Vectors, squares: Squares, members: Numbers, bounds: Numbers, threshold: float
-) -> npt.NDArray[np.bool_]:
-    """Returns bool[m]: whether each member of some buckets has a close one in its bucket."""
-    close = np.zeros(len(members), np.bool_)
-    until = np.empty(len(members), np.int64)
-    for bucket in range(len(bounds) - 1):
-        part = slice(bounds[bucket], bounds[bucket + 1])
-        _find_close(vectors, squares, members[part], threshold, close[part], until[part])
+    close, until = np.zeros(len(members), np.bool_), np.empty(len(members), np.int64)
+    _find_all_close(Measured(taken, rest_squares(taken), threshold), members, bounds, close, until)
     return close
 
 
-@subroutine
-def _find_close(
-    vectors: Vectors,
-    squares: Squares,
+class Measured(NamedTuple):
+    """Vectors, and what it takes to say which of them are close."""
+
+    vectors: Vectors
+    """int16[n, d], not all 0 in a row."""
+    squares: Squares
+    """int32[n, blocks], of `rest_squares`."""
+    threshold: float
+    """Cosine from which two are close, inclusive, above 0, at most 1."""
+
+
+class VectorCandidates(NamedTuple):
+    """n documents in order of priority (0 survives first), and the buckets that they share."""
+
+    vectors: Vectors
+    """What `Measured` has; the vectors may be a memory-mapped file."""
+    squares: Squares
+    threshold: float
+    buckets: npt.NDArray[np.int32]
+    """The buckets, and where those of each document are, as in `clusters.Meetings`."""
+    bounds: Numbers
+    places: Numbers
+
+
+@lean_inlined
+def _cosine(one: int, two: int, measured: Measured | VectorCandidates) -> float:
+    vectors, squares = measured.vectors, measured.squares
+    return cosine_from(vectors[one], vectors[two], squares[one], squares[two], measured.threshold)
+
+
+@lean
+def _find_all_close(
+    measured: Measured,
     members: Numbers,
-    threshold: float,
+    bounds: Numbers,
     close: npt.NDArray[np.bool_],
     until: Numbers,
+) -> None:
+    """Marks the members of some buckets that are close to another one in their bucket."""
+    for bucket in range(len(bounds) - 1):
+        part = slice(bounds[bucket], bounds[bucket + 1])
+        _find_close(measured, members[part], close[part], until[part])
+
+
+@lean_inlined
+def _find_close(
+    measured: Measured, members: Numbers, close: npt.NDArray[np.bool_], until: Numbers
 ) -> None:
     """Marks the members of one bucket that are close to another one.
 
@@ -132,41 +160,17 @@ def _find_close(
     those that found none look at the later ones that had stopped before they came to them.
     """
     for one in range(len(members)):
+        until[one] = one
         for two in range(one):
-            if _cosine(members[one], members[two], vectors, squares, threshold) > 0:
+            if _cosine(members[one], members[two], measured) > 0:
                 close[one] = close[two] = True
                 until[one] = two
                 break
-        else:
-            until[one] = one
     for one in range(len(members)):
         for two in range(one + 1, 0 if close[one] else len(members)):
-            if (
-                until[two] < one
-                and _cosine(members[one], members[two], vectors, squares, threshold) > 0
-            ):
+            if until[two] < one and _cosine(members[one], members[two], measured) > 0:
                 close[one] = True
                 break
-
-
-@inlined
-def _cosine(one: int, two: int, vectors: Vectors, squares: Squares, threshold: float) -> float:
-    return cosine_from(vectors[one], vectors[two], squares[one], squares[two], threshold)
-
-
-class VectorCandidates(NamedTuple):
-    """n documents in order of priority (0 survives first), and the buckets that they share."""
-
-    vectors: Vectors
-    """int16[n, d], not all 0 in a row; it may be a memory-mapped file."""
-    squares: Squares
-    """int32[n, blocks], of `rest_squares`."""
-    buckets: npt.NDArray[np.int32]
-    """The buckets, and where those of each document are, as in `clusters.Meetings`."""
-    bounds: Numbers
-    places: Numbers
-    threshold: float
-    """Cosine from which two are alike, inclusive, above 0, at most 1."""
 
 
 def load_vectors(
@@ -186,7 +190,7 @@ def load_vectors(
     for begin in range(0, len(order), _TOGETHER):
         ranks = order[begin : begin + _TOGETHER]
         ordered[ranks] = vectors.take(documents[ranks])
-    return VectorCandidates(ordered, rest_squares(ordered), *meetings, threshold)
+    return VectorCandidates(ordered, rest_squares(ordered), threshold, *meetings)
 
 
 def _room(path: Path, shape: tuple[int, int]) -> Vectors:
@@ -217,11 +221,10 @@ def choose_close(candidates: VectorCandidates, fixed: int) -> Survivors:
 @inlined
 def _closest(document: int, candidates: VectorCandidates, progress: Progress) -> tuple[int, float]:
     """Compares a document with the survivors in its buckets; returns the twin or -1."""
-    vectors, squares, threshold = candidates.vectors, candidates.squares, candidates.threshold
     twin, most = -1, 0.0
     met = note_survivors(document, candidates, progress, True)  # noqa: FBT003 - a kernel
     for survivor in progress.met[:met]:
-        found = _cosine(document, survivor, vectors, squares, threshold)
+        found = _cosine(document, survivor, candidates)
         if found > 0:
             join(progress.cluster, document, survivor)
             if found > most or (found == most and survivor < twin):

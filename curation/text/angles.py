@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import inlined, int64, kernel, lean_inlined
+from curation.text.jit import int64, kernel, lean_inlined
 
 BLOCK = 64
 """After so many numbers of two vectors it is asked whether they can still be close."""
@@ -99,7 +99,7 @@ def rest_squares(vectors: npt.NDArray[np.int16]) -> npt.NDArray[np.int32]:
     return squares
 
 
-@inlined
+@lean_inlined
 def cosine_from(
     one: npt.NDArray[np.int16],
     two: npt.NDArray[np.int16],
