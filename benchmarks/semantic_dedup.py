@@ -30,7 +30,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -52,6 +52,17 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     start = time.process_time()
     result = function()
     return time.process_time() - start, result
+
+
+class TimedDedup(SemanticDedup):
+    """Notes what embedding takes, so that it can be told from the rest of making keys."""
+
+    embedding: ClassVar[list[float]] = []
+
+    def _embed(self, model: Any, texts: Any) -> Any:
+        seconds, embedded = timed(lambda: super(TimedDedup, self)._embed(model, texts))
+        self.embedding.append(seconds)
+        return embedded
 
 
 def read_texts(paths: list[Path]) -> list[str]:
@@ -114,8 +125,9 @@ def clustered(vectors: np.ndarray, threshold: float, rounds: int = 10) -> Pairs:
     return found
 
 
-def decide_ours(stage: SemanticDedup, texts: list[str]) -> tuple[float, float, set[int]]:
-    """CPU seconds for keys and for the decision, and which documents go."""
+def decide_ours(stage: TimedDedup, texts: list[str]) -> tuple[float, set[int]]:
+    """CPU seconds from embeddings to the decision, and which documents go."""
+    stage.embedding.clear()
     shards = [as_documents(texts[k : k + SHARD], k) for k in range(0, len(texts), SHARD)]
     with tempfile.TemporaryDirectory() as name:
         scratch = Scratch(Path(name) / "scratch", threads=1)
@@ -132,7 +144,7 @@ def decide_ours(stage: SemanticDedup, texts: list[str]) -> tuple[float, float, s
         deciding, answer = timed(decide)
     gone = answer.filter(answer.column("rejected"))
     rows = gone["shard"].to_numpy() * SHARD + gone["row"].to_numpy()
-    return keying, deciding, set(rows.tolist())
+    return keying + deciding - sum(stage.embedding), set(rows.tolist())
 
 
 def ask_semhash(python: str, vectors: np.ndarray, threshold: float) -> dict[str, float]:
@@ -144,8 +156,8 @@ def ask_semhash(python: str, vectors: np.ndarray, threshold: float) -> dict[str,
     return json.loads(run.stdout)
 
 
-def compare_embedding(stage: SemanticDedup, texts: list[str]) -> tuple[float, np.ndarray]:
-    """Returns CPU seconds for ours, and the vectors, of length 1 or 0."""
+def compare_embedding(stage: SemanticDedup, texts: list[str]) -> np.ndarray:
+    """Returns the vectors, of length 1 or 0."""
     heads = sum(len(text[: stage.max_chars].encode()) for text in texts) / 1e6
     print(f"text to embedding, {heads:.1f} MB of heads of {stage.max_chars} characters:")
     seconds, embedded = timed(lambda: embed_ours(stage, texts))
@@ -154,17 +166,16 @@ def compare_embedding(stage: SemanticDedup, texts: list[str]) -> tuple[float, np
         theirs, _ = timed(lambda: embed_theirs(stage, texts))
         print(f"  wordllama   {theirs:8.2f} s  {theirs / seconds:.1f} times ours")
     vectors = embedded.astype(np.float32)
-    return seconds, vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 
 
-def compare_finding(stage: SemanticDedup, texts: list[str], rival_python: str | None) -> None:
-    embedding, vectors = compare_embedding(stage, texts)
-    keying, deciding, gone = decide_ours(stage, texts)
+def compare_finding(stage: TimedDedup, texts: list[str], rival_python: str | None) -> None:
+    vectors = compare_embedding(stage, texts)
+    mine, gone = decide_ours(stage, texts)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     brute, truth = timed(lambda: pairs_within(vectors, np.arange(len(vectors)), stage.threshold))
     cluster, found = timed(lambda: clustered(vectors, stage.threshold))
     solved = sum(one in gone or two in gone for one, two in truth)
-    mine = keying - embedding + deciding
 
     def share(pairs: int) -> str:
         return f"{pairs / max(1, len(truth)):.4f} of the pairs"
@@ -195,9 +206,7 @@ def main() -> None:
     else:
         texts, _ = make_corpus(options.texts, options.documents)
     # All texts are compared, as by the rivals, whatever the model's tokens are made for.
-    stage = SemanticDedup(
-        model=options.model, threshold=options.threshold, min_token_chars=0, seed=1
-    )
+    stage = TimedDedup(model=options.model, threshold=options.threshold, min_token_chars=0, seed=1)
     decide_ours(stage, texts[:100])  # compiles
     print(f"{len(texts):,} documents, {sum(len(text.encode()) for text in texts) / 1e6:.1f} MB")
     compare_finding(stage, texts, options.rival_python)
