@@ -17,7 +17,7 @@ HUB = "hub:"
 class Settings(BaseModel):
     """Base of all tables of a job: frozen, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Seeds(Settings):

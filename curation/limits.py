@@ -35,7 +35,7 @@ SELECTING = (0.95, 1.0)
 class Limits(BaseModel):
     """Shares of rejected documents, 0 to 1; None: those of the next wider table."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     warn_above: Share | None = None
     """A larger share is a warning: in the manifest, the card and the terminal."""
@@ -83,7 +83,7 @@ class Limit(NamedTuple):
 class Guard(BaseModel):
     """The over-removal guard's settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     warn_above: Share = 0.5
     """Share of a source that one reason, one stage, or all stages together may reject without a

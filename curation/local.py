@@ -26,10 +26,21 @@ class Progress(NamedTuple):
 Listener = Callable[[Progress], None]
 
 
-def run_plan(plan: Plan, options: RunOptions, listen: Listener = lambda _: None) -> Manifest:
+def run_plan(
+    plan: Plan,
+    options: RunOptions,
+    listen: Listener = lambda _: None,
+    pool: WorkerPool | None = None,
+) -> Manifest:
     """Makes the dataset of a plan, or returns its manifest at once if it is there and whole.
 
     Work that an earlier run finished is reused, shard by shard, after its digests were checked.
+
+    Args:
+        plan: What to do.
+        options: Where and with what.
+        listen: Is told of progress.
+        pool: Workers that the caller has started already; closed at the end.
 
     Raises:
         CurationError: With one line that says what to do; finished work is kept.
@@ -38,11 +49,11 @@ def run_plan(plan: Plan, options: RunOptions, listen: Listener = lambda _: None)
         manifest = finished(plan, options)
         if manifest is not None:
             return manifest
-        with WorkerPool(options.workers) as pool:
+        with pool or WorkerPool(options.workers) as workers:
 
             def execute(step: Step) -> list[Record]:
                 listen(Progress(step))
-                return run_step(step, pool, listen)
+                return run_step(step, workers, listen)
 
             return drive(steps(plan, options), execute)
 

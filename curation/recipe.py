@@ -22,7 +22,7 @@ from curation.toml import build, check_names, read_toml
 class Output(BaseModel):
     """How the kept documents are written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shards: int | None = Field(default=None, ge=1, le=100_000)
     """Shards of each split; default: a multiple of 8 of about `shard_bytes` each."""
@@ -33,7 +33,7 @@ class Output(BaseModel):
 class Recipe(BaseModel):
     """An ordered list of sources and stages with a name, a version and a seed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name of the dataset."""

@@ -4,11 +4,14 @@
 the markers; without arguments it prints both.
 """
 
+import ast
 import inspect
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +88,7 @@ def _section(head: str, rows: Iterator[str]) -> str:
 
 
 def _settings(stage: Stage) -> Iterator[str]:
+    told = _attribute_docstrings(type(stage))
     for name, field in type(stage).model_fields.items():
         if name not in Stage.model_fields:
             default = (
@@ -92,7 +96,26 @@ def _settings(stage: Stage) -> Iterator[str]:
                 if field.is_required()
                 else _default(field.get_default(call_default_factory=True))
             )
-            yield f"| `{name}` | {default} | {_cell(field.description or '')} |"
+            yield f"| `{name}` | {default} | {_cell(told.get(name, ''))} |"
+
+
+def _attribute_docstrings(model: type) -> dict[str, str]:
+    """Returns what stands below each field, that of a subclass before that of its base.
+
+    Pydantic can put it into the fields as a class is made, but each process would pay for that.
+    """
+    found: dict[str, str] = {}
+    for base in model.__mro__[model.__mro__.index(Stage) :: -1]:
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, doc in pairwise(definition.body):
+            match field, doc:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ):
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 def _default(value: Any) -> str:

@@ -54,7 +54,7 @@ GRACE_SECONDS = 15.0
 class Part(BaseModel):
     """Base of the parts of a result."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
 
 class LossPoint(Part):

@@ -69,7 +69,7 @@ class Record(NamedTuple):
 class Source(BaseModel, ABC):
     """One `[[sources]]` of a recipe. Subclasses add `kind: Literal["..."]` and their settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     """Raised by hand when the same bytes give other records than before."""

@@ -35,7 +35,7 @@ class Rule(NamedTuple):
 class Stage(BaseModel, ABC):
     """One step of a recipe. Subclasses add `kind: Literal["..."]` and their settings."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: ClassVar[int] = 1
     """Raised by hand when the same settings give other output than before."""
@@ -72,6 +72,20 @@ class Stage(BaseModel, ABC):
     def column(self, quantity: str) -> str:
         """Returns the score column's name, `<stage>_<quantity>`."""
         return f"{self.name}_{quantity}"
+
+    def refuse_crossed(self, *quantities: str) -> None:
+        """Checks the settings `min_<quantity>` and `max_<quantity>`; either may be missing.
+
+        Raises:
+            ValueError: A minimum is above its maximum.
+        """
+        for quantity in quantities:
+            low, high = (getattr(self, f"{side}_{quantity}", None) for side in ("min", "max"))
+            if low is not None and high is not None and low > high:
+                raise ValueError(
+                    f"min_{quantity} is {low} and max_{quantity} is {high}, so no document can "
+                    "pass; expected the minimum to be the smaller one"
+                )
 
     def reads(self) -> frozenset[str]:
         """Returns all columns that must exist before the stage."""

@@ -57,6 +57,8 @@ RECIPE: dict[str, Any] = {
         {"kind": "gopher_quality", "name": "rival", "definition": "datatrove"},
         {"kind": "gopher_repetition"},
         {"kind": "personal_data"},
+        {"kind": "text_statistics"},
+        {"kind": "refinedweb_lines"},
         {"kind": "c4_quality", "min_sentences": 1},
         {"kind": "fineweb_quality"},
         {
@@ -87,8 +89,8 @@ def warm(part: slice = ALL) -> Manifest:
         directory = Path(name)
         _write_input(directory)
         stages = [_placed(stage, directory) for stage in RECIPE["stages"]]
-        stages.append(_quality_stage(directory))
-        stages.extend(_semantic_stages(directory))
+        stages += [_quality_stage(directory), *_perplexity_stages(directory)]
+        stages += _semantic_stages(directory)
         recipe = parse_recipe({**RECIPE, "stages": stages[part]}, "warm-up")
         plan = make_plan(LoadedRecipe(recipe, directory))
         return run_plan(plan, RunOptions(out=directory / "out", workers=1))
@@ -127,6 +129,17 @@ def _semantic_stages(directory: Path) -> list[dict[str, Any]]:
         return []
     save_words(directory, {"the": (3, 1), "of": (3, 2), "and": (4, 1), "that": (4, 2)})
     return [{"kind": "semantic_dedup", "model": str(directory), "min_token_chars": 0}]
+
+
+def _perplexity_stages(directory: Path) -> list[dict[str, Any]]:
+    """Writes a language model of three words; without KenLM there is nothing to compile for."""
+    if find_spec("kenlm") is None:
+        return []
+    words = "".join(f"-1\t{word}\t0\n" for word in ("<unk>", "<s>", "</s>"))
+    counts, pair = "ngram 1=3\nngram 2=1\n", "-1\t<s> </s>\n"
+    model = directory / "words.arpa"
+    model.write_text(f"\\data\\\n{counts}\n\\1-grams:\n{words}\n\\2-grams:\n{pair}\n\\end\\\n")
+    return [{"kind": "perplexity", "model": str(model)}]
 
 
 def _warm_parts() -> None:

@@ -18,18 +18,21 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib import import_module
 from typing import IO, TYPE_CHECKING
 
 from curation import errors
 from curation.children import child_environment
 from curation.errors import CurationError, DataError
-from curation.manifest import Record
 
 if TYPE_CHECKING:
+    from curation.manifest import Record
     from curation.work import Item
 
 _HEADER = struct.Struct(">Q")
 _LIMITED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_IO_THREADS")
+_AHEAD = ("curation.work", "curation.deciding", "curation.output", "duckdb")
 
 
 class WorkerPool:
@@ -45,13 +48,18 @@ class WorkerPool:
         self._lock = threading.Lock()
         self._closed = False
 
+    def start(self) -> None:
+        """Starts all workers at once: they load what items need while the caller still plans."""
+        for _ in range(self.workers):
+            self._idle.put(self._idle.get() or self._start())
+
     def __enter__(self) -> "WorkerPool":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def run(self, item: "Item") -> Record:
+    def run(self, item: "Item") -> "Record":
         """Runs one item in an idle worker; waits for one if all are busy.
 
         Raises:
@@ -59,21 +67,23 @@ class WorkerPool:
         """
         worker = self._idle.get()
         try:
-            if worker is None or not worker.alive:
-                worker = self._start()
+            if worker is not None and not worker.alive:
+                worker.kill()  # closes its pipes
+                worker = None
+            worker = worker or self._start()
             return worker.run(item)
         finally:
             self._idle.put(worker)
 
     def map(
-        self, items: Sequence["Item"], finished: Callable[["Item", Record], None]
-    ) -> list[Record]:
+        self, items: Sequence["Item"], finished: Callable[["Item", "Record"], None]
+    ) -> "list[Record]":
         """Runs items in all workers and returns their records in item order.
 
         One failing item does not stop its neighbours; the first failure is raised at the end.
         """
 
-        def one(item: "Item") -> Record:
+        def one(item: "Item") -> "Record":
             record = self.run(item)
             finished(item, record)
             return record
@@ -123,7 +133,7 @@ class _Worker:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, item: "Item") -> Record:
+    def run(self, item: "Item") -> "Record":
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
@@ -139,7 +149,7 @@ class _Worker:
             )
         reply = json.loads(answer)
         if "record" in reply:
-            return Record.model_validate(reply["record"])
+            return _record(reply["record"])
         kind = getattr(errors, reply["error"], None)
         if kind is None:
             print(reply["traceback"], file=sys.stderr)  # noqa: T201 - a bug, not a user's error
@@ -155,6 +165,12 @@ class _Worker:
                     stream.close()
                 except OSError:
                     continue
+
+
+def _record(values: object) -> "Record":
+    from curation.manifest import Record  # late: a pool can start before the caller has loaded it
+
+    return Record.model_validate(values)
 
 
 def _cause(code: int) -> str:
@@ -202,12 +218,35 @@ def _read_items(items: "queue.SimpleQueue[bytes]") -> None:
     os._exit(0)
 
 
+def _load_ahead() -> None:
+    """Imports what items are made of and runs a first kernel, for which numba loads its types.
+
+    Together they take a second, which is over before an item comes if the pool started early. What
+    goes wrong here goes wrong with the first item, too, and is told then.
+    """
+    with suppress(Exception):
+        for module in _AHEAD:
+            import_module(module)
+        import_module("curation.shuffle").Repeats(1, 1).told(import_module("numpy").zeros(1, "u8"))
+
+
+class _WithoutPandas:
+    """Import hook: Arrow and DuckDB load pandas, in a third of a second, to see what is of it."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("worker processes do without it", name=name)
+
+
 def main() -> None:
     """Serves items until standard input closes."""
+    sys.meta_path.insert(0, _WithoutPandas)
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libraries print must not mix with the replies
     items: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_read_items, args=(items,), daemon=True).start()
+    _load_ahead()
     while True:
         _send(replies, json.dumps(_answer(items.get())).encode())
 

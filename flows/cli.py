@@ -16,6 +16,7 @@ import typer
 import flows.quality
 import flows.questions  # noqa: F401 - they add their commands
 from curation.errors import CurationError
+from curation.worker import WorkerPool
 from flows.command import AsJson, Dataset, UsageError, app, print_json
 
 if TYPE_CHECKING:
@@ -94,16 +95,21 @@ def run(
 
     Example: `curate run data/recipes/demo.toml --out data/out/demo --workers 2`
     """
-    from flows.running import RunRequest, model_directory, run_request
-
-    _need_out(out, recipe)
-    loaded_plan, options = _plan_and_options(
-        recipe, set_, out=out, work=work, workers=workers or _cpus(), batch_rows=batch_rows
-    )
+    out = _needed_out(out, recipe)
     if no_prefect and runner is not Runner.local:
         raise UsageError(f"--runner {runner.value} needs Prefect; leave --no-prefect out")
-    request = RunRequest(recipe, tuple(set_ or ()), loaded_plan, options, runner.value, finetune)
-    manifest, result = run_request(request, prefect=not no_prefect, quiet=as_json)
+    with WorkerPool(workers or _cpus()) as pool:
+        if no_prefect and not (out / "manifest.json").exists():
+            pool.start()  # first of all: it takes as long as what follows
+        from flows.running import RunRequest, model_directory, run_request
+
+        loaded_plan, options = _plan_and_options(
+            recipe, set_, out=out, work=work, workers=pool.workers, batch_rows=batch_rows
+        )
+        request = RunRequest(
+            recipe, tuple(set_ or ()), loaded_plan, options, runner.value, finetune, pool
+        )
+        manifest, result = run_request(request, prefect=not no_prefect, quiet=as_json)
     model = model_directory(options.out, finetune) if finetune is not None else None
     _report(options.out, manifest, result, model, as_json=as_json)
 
@@ -130,11 +136,12 @@ def finetune(
     _report(directory, None, result, model_directory(directory, job, out), as_json=as_json)
 
 
-def _need_out(out: Path | None, recipe: Path) -> None:
+def _needed_out(out: Path | None, recipe: Path) -> Path:
     if out is None:
         raise UsageError(
             f"curate run needs --out DIR, e.g. curate run {recipe} --out data/out/{recipe.stem}"
         )
+    return out
 
 
 def _plan_and_options(recipe: Path, overrides: list[str] | None, **options: Any) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from curation.job import Job
     from curation.manifest import Manifest
     from curation.results import RunResult
+    from curation.worker import WorkerPool
 
 
 class RunRequest(NamedTuple):
@@ -31,6 +32,8 @@ class RunRequest(NamedTuple):
     options: RunOptions
     runner: str
     job: Path | None
+    pool: "WorkerPool | None" = None
+    """Workers that are on their way already; for a run without Prefect."""
 
 
 def run_request(
@@ -42,7 +45,7 @@ def run_request(
     with _progress(quiet=quiet) as (listen, on_train):
         if prefect:
             return _with_prefect(request, listen, on_train)
-        manifest = run_plan(request.plan, request.options, listen)
+        manifest = run_plan(request.plan, request.options, listen, request.pool)
         result = None
         if request.job is not None:
             result = _finetune(request.options.out, request.job, None, on_train)

@@ -17,7 +17,7 @@ MODULES = sorted(
 BEYOND_CORE = (
     "prefect", "fastapi", "torch", "transformers", "tokenizers", "accelerate", "safetensors",
     "wordllama", "trafilatura", "ftfy", "matplotlib", "datasets", "datasketch", "polars", "warcio",
-    "pytest",
+    "pytest", "kenlm", "sentencepiece",
 )  # fmt: skip
 
 IMPORT_ALL = """

@@ -49,7 +49,7 @@ _WANTED_STEPS = 50_000
 class TrainSettings(BaseModel):
     """All that decides a model, beside the texts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     field: str = "text"
     """Field or column that holds the text."""

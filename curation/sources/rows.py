@@ -13,7 +13,7 @@ from curation.sources.unreadable import UnreadableError
 class Fields(BaseModel):
     """Which field of a row holds what; dots lead into nested objects ("meta.url")."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = "text"
     """The document's text."""
