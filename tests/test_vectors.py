@@ -8,6 +8,7 @@ from curation.shuffle import document_numbers
 from curation.stage import KeyShard
 from curation.text.angles import plain_cosine
 from curation.vectors import KeyVectors, choose_close, load_vectors, thinned_out
+from tests.test_clusters import naive
 
 
 def spread(count, dimensions=70, groups=6, seed=1):
@@ -83,22 +84,6 @@ def test_of_no_buckets_nothing_is_left(tmp_path):
     assert thinned_out(table, KeyVectors([], "vector"), 0.9).num_rows == 0
 
 
-def naive(vectors, buckets, threshold, fixed):
-    """Twin and similarity of each document, all pairs compared."""
-    kept, twins = [], []
-    for document, own in enumerate(vectors.tolist()):
-        near = [
-            (plain_cosine(own, vectors[other].tolist()), -other)
-            for other in kept
-            if document >= fixed and not set(buckets[document]).isdisjoint(buckets[other])
-        ]
-        best = max((pair for pair in near if pair[0] >= threshold), default=None)
-        twins.append((-1, 0.0) if best is None else (-best[1], best[0]))
-        if best is None:
-            kept.append(document)
-    return twins
-
-
 @pytest.mark.parametrize("threshold", [0.8, 0.95, 1.0])
 @pytest.mark.parametrize(("seed", "fixed"), [(1, 0), (2, 0), (3, 20)])
 def test_who_stays_is_as_if_all_were_compared(tmp_path, monkeypatch, threshold, seed, fixed):
@@ -116,6 +101,6 @@ def test_who_stays_is_as_if_all_were_compared(tmp_path, monkeypatch, threshold, 
     keys = KeyVectors(shards, "vector")
     candidates = load_vectors(documents, meetings, keys, threshold, tmp_path / "vectors")
     found = choose_close(candidates, fixed)
-    expected = naive(vectors, buckets, threshold, fixed)
+    expected = naive(vectors.tolist(), plain_cosine, buckets, threshold, fixed)
     assert list(zip(found.twin.tolist(), found.similarity.tolist(), strict=True)) == expected
     assert fixed < sum(twin < 0 for twin, _ in expected) < len(vectors)

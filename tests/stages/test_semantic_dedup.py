@@ -11,7 +11,14 @@ from curation.static_model import find_model, load_model
 from curation.text.angles import plain_cosine
 from curation.text.embed import largest_number, plain_embed
 from tests.conftest import make_batch, write_jsonl
-from tests.stages.global_stage import dealt, decide, document, kept_ids
+from tests.stages.global_stage import (
+    answer_of,
+    dealt,
+    decide,
+    document,
+    kept_ids,
+    naive_answer,
+)
 from tests.static_models import make_static_model, random_vectors
 from tests.test_incremental import kept, recipe
 from tests.test_runner import run_here
@@ -50,46 +57,20 @@ def words(*numbers):
     return " ".join(f"w{number}" for number in numbers)
 
 
-def embeddings(model, texts, max_chars=2000):
-    files = find_model(model)
-    table = load_model(files, files.digest()).table.tolist()
+def embedding(table, text):
+    """The embedding of a text, in plain Python; None where there is no direction."""
     numbers = {word: number for number, word in enumerate(["", *WORDS])}
-    found = [re.findall(r"\w+", text[:max_chars].lower()) for text in texts]
-    known = [[numbers[word] for word in own if word in numbers] for own in found]
-    largest = largest_number(len(table[0]))
-    return [plain_embed(own, table, largest) for own in known]
+    known = [numbers[word] for word in re.findall(r"\w+", text.lower()) if word in numbers]
+    found = plain_embed(known, table, largest_number(len(table[0])))
+    return found if any(found) else None
 
 
 def oracle(documents, threshold, model):
-    """The rule, naively: who goes, for whom, how similar; and the clusters."""
-    ranked = sorted(
-        documents,
-        key=lambda d: (-len(d["text"]), d["created"] is None, d["created"] or 0, d["doc_id"]),
+    files = find_model(model)
+    table = load_model(files, files.digest()).table.tolist()
+    return naive_answer(
+        documents, lambda doc: embedding(table, doc["text"]), plain_cosine, threshold
     )
-    kept, gone, links = [], {}, {d["doc_id"]: {d["doc_id"]} for d in documents}
-    for doc, own in zip(ranked, embeddings(model, [d["text"] for d in ranked]), strict=True):
-        if not any(own):
-            continue
-        near = [
-            (plain_cosine(own, other), -place, name)
-            for place, (name, other) in enumerate(kept)
-            if plain_cosine(own, other) >= threshold
-        ]
-        for _, _, name in near:
-            joined = links[name] | links[doc["doc_id"]]
-            for member in joined:
-                links[member] = joined
-        if near:
-            gone[doc["doc_id"]] = (max(near)[2], max(near)[0])
-        else:
-            kept.append((doc["doc_id"], own))
-    clusters = {name: min(joined) for name, joined in links.items() if len(joined) > 1}
-    return gone, clusters
-
-
-def answer_of(rows):
-    gone = {row["doc_id"]: (row["other_id"], row["similarity"]) for row in rows if row["rejected"]}
-    return gone, {row["doc_id"]: row["cluster"] for row in rows}
 
 
 def test_other_words_of_the_same_meaning_are_a_duplicate_and_the_longest_stays(tmp_path):
