@@ -45,6 +45,8 @@ class Stage(BaseModel, ABC):
     files: ClassVar[frozenset[str]] = frozenset()
     """Settings that name a file or a list of files, relative to the recipe; identity is their
     content, not their place."""
+    named: ClassVar[frozenset[str]] = frozenset()
+    """Values of those settings that are no files: names of what the installation brings."""
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Values of the settings that have no default, for the table of stages."""
 
@@ -89,6 +91,12 @@ class Stage(BaseModel, ABC):
         """Returns all columns that must exist before the stage."""
         scoped = self.languages is not None or self.except_languages
         return self.needs | {LANGUAGE_LABEL} if scoped else self.needs
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raises SchemaError where the stage cannot work with the columns that there are by then.
+
+        That those in `reads` exist is checked without it.
+        """
 
     def implied(self) -> "tuple[Stage, ...]":
         """Returns the stages that a setting of this one asks for; they follow it directly."""

@@ -23,6 +23,7 @@ from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.stages import KINDS
+from curation.static_model import save_words
 
 WORDS = (
     "A pipeline reads the pages of an archive, and that is the easy part of the work. "
@@ -89,6 +90,7 @@ def warm(part: slice = ALL) -> Manifest:
         _write_input(directory)
         stages = [_placed(stage, directory) for stage in RECIPE["stages"]]
         stages += [_quality_stage(directory), *_perplexity_stages(directory)]
+        stages += _semantic_stages(directory)
         recipe = parse_recipe({**RECIPE, "stages": stages[part]}, "warm-up")
         plan = make_plan(LoadedRecipe(recipe, directory))
         return run_plan(plan, RunOptions(out=directory / "out", workers=1))
@@ -119,6 +121,14 @@ def _quality_stage(directory: Path) -> dict[str, Any]:
     settings = {"dim": 2, "wordNgrams": 2, "bucket": 100, "epoch": 1, "thread": 1, "verbose": 0}
     fasttext.train_supervised(str(lines), **settings).save_model(str(model))
     return {"kind": "quality_model", "model": str(model), "normal_form": "words"}
+
+
+def _semantic_stages(directory: Path) -> list[dict[str, Any]]:
+    """Makes a model of four words, on which all texts are close; none without the extra."""
+    if find_spec("tokenizers") is None or find_spec("safetensors") is None:
+        return []
+    save_words(directory, {"the": (3, 1), "of": (3, 2), "and": (4, 1), "that": (4, 2)})
+    return [{"kind": "semantic_dedup", "model": str(directory), "min_token_chars": 0}]
 
 
 def _perplexity_stages(directory: Path) -> list[dict[str, Any]]:

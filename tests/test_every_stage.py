@@ -25,6 +25,7 @@ from curation.stages import KINDS
 from tests.classifiers import make_classifier
 from tests.conftest import SAMPLE, write_jsonl
 from tests.language_models import write_arpa
+from tests.static_models import make_static_model, random_vectors
 from tests.test_runner import outputs, run_here
 
 Settings = dict[str, Any]
@@ -55,6 +56,14 @@ def decontaminate(directory: Path) -> Settings:
     return {"evals": [str(evals)], "fields": ["text"]}
 
 
+def semantic_dedup(directory: Path) -> Settings:
+    with gzip.open(SAMPLE / "medquad.jsonl.gz", "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line, _ in zip(lines, range(ANSWERS), strict=False)]
+    words = sorted({word for text in texts for word in text.lower().split()})
+    model = make_static_model(directory / "static", random_vectors(words, 40))
+    return {"model": str(model), "threshold": 0.6, "max_chars": 500, "min_token_chars": 1}
+
+
 SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "url_filter": url_filter,
     "extract": {"sources": ["web"]},
@@ -81,8 +90,12 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "line_dedup": {"scope": "source", "min_documents": 3, "min_chars": 12},
     "exact_dedup": {},
     "minhash_dedup": {"threshold": 0.5, "recall": 0.95},
+    "semantic_dedup": semantic_dedup,
     "domain_cap": {"max_documents": 40},
-    "split": {"eval_share": 0.3},
+    "split": {
+        "eval_share": 0.3,
+        "cluster_columns": [f"{name}_dedup_cluster" for name in ("semantic", "minhash", "exact")],
+    },
     "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }
 
@@ -173,7 +186,8 @@ def test_every_stage_meets_documents_and_all_are_accounted_for(corpus: Path) -> 
     assert audit.verify(corpus / "out") == []
     assert manifest.totals.documents_kept >= 20
     reasons = {reason for stage in manifest.stages for reason in stage.rejects}
-    assert {"bad_json", "empty_text", "language", "repeated_id", "near_duplicate"} <= reasons
+    assert {"bad_json", "empty_text", "language", "repeated_id"} <= reasons
+    assert {"near_duplicate", "semantic_duplicate"} <= reasons
 
 
 def test_rows_one_by_one_give_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
