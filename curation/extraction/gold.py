@@ -5,6 +5,7 @@ it, or a file of templates (TOML), which says for the pages of some sites which 
 main text. A line names its page by `record_id` and says one of:
 
 - `articleBody` or `text`: the whole main text;
+- `main` and `drop`: selectors of the elements that hold it, and of what in them does not belong;
 - `with` and `without`: fragments that belong to it, and such that do not.
 """
 
@@ -135,25 +136,34 @@ def _row(path: Path, number: int, line: str) -> dict[str, Any]:
         raise DataError(
             f"gold {path}: line {number} is no JSON object with a record_id ({error})"
         ) from error
-    if not any(row.get(name) for name in ("articleBody", "text", "with")):
-        raise DataError(f"gold {path}: line {number} has neither articleBody, text nor with")
+    if not any(row.get(name) for name in ("articleBody", "text", "main", "with")):
+        raise DataError(f"gold {path}: line {number} has no articleBody, text, main or with")
     return dict(row)
 
 
 def _gold_page(row: Mapping[str, Any], html: str) -> GoldPage:
     text = row.get("articleBody") or row.get("text") or ""
-    slices = row.get("slice") or ()
+    if not text and row.get("main"):
+        text = main_text(
+            html, ", ".join(_several(row["main"])), ", ".join(_several(row.get("drop")))
+        )
+    slices = _several(row.get("slice"))
     return GoldPage(
         row["record_id"],
         row.get("url") or "",
         html,
-        "body" if text else "fragments",
+        "fragments" if not text else "template" if row.get("main") else "body",
         "",
         text,
         tuple(row.get("with") or ()),
         tuple(row.get("without") or ()),
-        (slices,) if isinstance(slices, str) else tuple(slices),
+        slices,
     )
+
+
+def _several(value: Any) -> tuple[str, ...]:
+    """Returns the strings of a value that is one, or a list of them, or missing."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 def _domains(urls: Sequence[str]) -> list[str | None]:
@@ -180,15 +190,15 @@ def _records(path: Path) -> Iterator[tuple[str, str, str]]:
                     yield str(record_id).strip("<>"), url or "", text
 
 
-def read_templates(path: Path, archive: Path) -> GoldSet:
-    """Reads pages of an archive whose sites a file of templates knows.
+def read_templates(path: Path, archives: Sequence[Path]) -> GoldSet:
+    """Reads the pages of archives whose sites a file of templates knows.
 
     Raises:
         RecipeError: The file is missing or says something impossible.
     """
     known = build(Templates, read_toml(path, "templates"), f"templates {path}")
     drawn: dict[str, list[tuple[str, GoldPage]]] = {}
-    for record_id, url, html in _records(archive):
+    for record_id, url, html in (record for archive in archives for record in _records(archive)):
         template = next((one for one in known.templates if url.startswith(one.url)), None)
         if template is None:
             continue
@@ -201,9 +211,8 @@ def read_templates(path: Path, archive: Path) -> GoldSet:
         for page in _with_texts(sorted(drawn.get(template.url, ())), template, known)
     ]
     licences = ", ".join(sorted({template.licence for template in known.templates}))
-    return GoldSet(
-        path.stem, {file.name: file_sha256(file) for file in (path, archive)}, licences, pages
-    )
+    files = {file.name: file_sha256(file) for file in (path, *archives)}
+    return GoldSet(path.stem, files, licences, pages)
 
 
 def _with_texts(
