@@ -6,6 +6,7 @@ duplicates are looked for, and whether finished datasets take part, is the same 
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -68,6 +69,11 @@ class DuplicateStage(GlobalStage):
         if self.scope and self.scope.startswith(META):
             scope = {"meta"}
         return super().reads() | self.priority.reads() | {str(name) for name in scope}
+
+    def named_sources(self) -> Mapping[str, Iterable[str]]:
+        """Returns the sources of the policy, but for those of the datasets in `against`."""
+        theirs = {name for path in self.against for name in _manifest(path).sources}
+        return {"source_priority": [name for name in self.source_priority if name not in theirs]}
 
     def references(self) -> tuple[Reference, ...]:
         """Returns the shards of the datasets in `against`."""

@@ -94,6 +94,8 @@ def run(
     """Run a recipe: raw text in, shards, audit and card out; finished work is reused.
 
     Example: `curate run data/recipes/demo.toml --out data/out/demo --workers 2`
+
+    With other settings: `--set seed=3 --set stages.minhash_dedup.threshold=0.7`
     """
     out = _needed_out(out, recipe)
     if no_prefect and runner is not Runner.local:

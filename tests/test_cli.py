@@ -204,6 +204,11 @@ def test_the_guard_stops_a_run_and_warns_in_another(
         (("run", "recipe.toml"), 2, "curate run needs --out DIR"),
         (("run", "recipe.toml", "--out", "x", "--set", "sede=1"), 2, "did you mean 'seed'?"),
         (
+            ("run", "recipe.toml", "--out", "x", "--set", "minhash_dedup.threshold=0.7"),
+            2,
+            "write --set stages.minhash_dedup.threshold=0.7",
+        ),
+        (
             ("run", "recipe.toml", "--out", "x", "--set", "stages.split.eval_share=3"),
             2,
             "stage 5 (split): eval_share",
@@ -261,6 +266,7 @@ def test_every_command_has_help_with_an_example(curate: Curate) -> None:
         ended = curate(name, "--help")
         assert ended.code == 0
         assert f"curate {name}" in ended.out
+    assert "--set stages.minhash_dedup.threshold=0.7" in curate("run", "--help").out
 
 
 def interrupted(project: Path, out: Path, number: int, after: str) -> Ended:
