@@ -54,6 +54,7 @@ class LineDedup(GlobalStage):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
+    entangled: ClassVar[frozenset[str]] = frozenset({"mostly_boilerplate"})
 
     kind: Literal["line_dedup"] = "line_dedup"
     unit: Literal["line", "paragraph"] = "line"
