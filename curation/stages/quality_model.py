@@ -93,6 +93,11 @@ class QualityModel(BatchStage):
                 f"min_score is {low} and max_score is {high}, so no document can pass; "
                 "expected the minimum to be the smaller one"
             )
+        if self.keep_top_per is not None and self.keep_top is None:
+            raise ValueError(
+                f"keep_top_per is '{self.keep_top_per}' without keep_top, so nothing is kept by "
+                "it; expected both or neither; set keep_top"
+            )
         return self
 
     def _fill_in(self, record: QualityRecord | None, labels: Iterable[str]) -> None:
