@@ -20,6 +20,7 @@ from curation.buffers import text_buffers
 from curation.errors import CurationError
 from curation.manifest import Manifest, fingerprint_of, read_manifest
 from curation.priority import Priority
+from curation.schema import as_names
 from curation.stage import GlobalStage, Reference
 from curation.text.xxh64 import xxh64_rows
 
@@ -91,7 +92,7 @@ class DuplicateStage(GlobalStage):
         """
         if self.scope is None:
             return np.zeros(batch.num_rows, np.uint64)
-        values = _scope_values(self.scope, batch)
+        values = _scope_values(self.scope, batch, self.name)
         known = pc.if_else(values.is_valid(), pc.binary_join_element_wise("=", values, ""), "")
         hashes: npt.NDArray[np.uint64] = xxh64_rows(*text_buffers(known), seed)
         return hashes
@@ -109,7 +110,7 @@ def _manifest(directory: str) -> Manifest:
         raise ValueError(f"against '{directory}': {error}") from error
 
 
-def _scope_values(scope: str, batch: pa.RecordBatch) -> pa.Array:
+def _scope_values(scope: str, batch: pa.RecordBatch, stage: str) -> pa.Array:
     if scope == DUMP:
         files = pc.struct_field(batch.column("origin"), "file").to_pylist()
         return pa.array(
@@ -123,7 +124,7 @@ def _scope_values(scope: str, batch: pa.RecordBatch) -> pa.Array:
         return pa.array(_members(batch, scope.removeprefix(META)), pa.string())
     if scope not in batch.schema.names:  # a document of an earlier dataset
         return pa.nulls(batch.num_rows, pa.string())
-    return batch.column(scope).cast(pa.string())
+    return as_names(batch.column(scope), f"stage {stage}: scope '{scope}'")
 
 
 def _crawl(file: str | None) -> str | None:

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from curation.boilerplate import UNIT, Bounds, choose_cuts, find_repeated
 from curation.buffers import text_buffers
-from curation.schema import DOCUMENT, score
+from curation.schema import DOCUMENT, as_names, score
 from curation.shuffle import decisions, open_database
 from curation.stage import (
     BatchFunction,
@@ -163,7 +163,7 @@ class LineDedup(GlobalStage):
         if self.scope == HOST:
             names = hosts(batch.column("url"))
         elif self.scope != ALL:
-            names = batch.column(self.scope).cast(pa.string())
+            names = as_names(batch.column(self.scope), f"stage {self.name}: scope '{self.scope}'")
         found = names.dictionary_encode()
         digests = b"".join(_digest(name) for name in ["", *found.dictionary.to_pylist()])
         words = np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2)
