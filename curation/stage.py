@@ -85,6 +85,10 @@ class Stage(BaseModel, ABC):
         """Returns the stages that a setting of this one asks for; they follow it directly."""
         return ()
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns what a user should know before a run, such as what was not read of a file."""
+        return ()
+
     def named_sources(self) -> Mapping[str, Iterable[str]]:
         """Returns, by setting, the names of sources in it: they must be among the recipe's."""
         return {}

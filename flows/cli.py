@@ -150,10 +150,12 @@ def _plan_and_options(recipe: Path, overrides: list[str] | None, **options: Any)
     from curation.passes import RunOptions
     from curation.plan import make_plan
     from curation.recipe import load_recipe
+    from flows import display
 
     out = (options.pop("out") or Path("data/out") / recipe.stem).absolute()
     work = options.pop("work")
     loaded = make_plan(load_recipe(recipe, overrides or ()))
+    display.note(note for stage in loaded.recipe.stages for note in stage.notes())
     return loaded, RunOptions(out=out, work=work and work.absolute(), **options)
 
 

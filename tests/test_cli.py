@@ -249,6 +249,19 @@ def test_a_mistake_is_one_line(
     assert not Path("x").exists()
 
 
+def test_what_was_not_read_of_a_list_is_a_warning(
+    project: Path, tmp_path: Path, curate: Curate
+) -> None:
+    (tmp_path / "list.txt").write_text("köln.example\nbonn.example\n", encoding="latin-1")
+    text = f'{RECIPE}\n[[stages]]\nkind = "url_filter"\nblock = ["list.txt"]\n'
+    (tmp_path / "recipe.toml").write_text(text.replace('"a.jsonl", "b.jsonl"', '"list.txt"'))
+    ended = curate("plan", tmp_path / "recipe.toml")
+    assert ended.code == 0
+    assert ended.err.startswith("warning: stage url_filter: block ")
+    assert "1 of 2 lines are not UTF-8 and were not read; convert the file" in ended.err
+    assert ended.err.count("\n") == 1
+
+
 def test_wrong_usage_ends_with_2(curate: Curate) -> None:
     assert curate("run").code == 2
     assert curate("nonsense").code == 2
