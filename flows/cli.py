@@ -209,7 +209,7 @@ def _guarded(command: Callable[[], None]) -> None:
 
 def main() -> None:
     """Entry point of the `curate` command."""
-    _guarded(app)
+    _guarded(lambda: app(prog_name="curate"))
 
 
 if __name__ == "__main__":

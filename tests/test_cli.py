@@ -262,9 +262,35 @@ def test_what_was_not_read_of_a_list_is_a_warning(
     assert ended.err.count("\n") == 1
 
 
-def test_wrong_usage_ends_with_2(curate: Curate) -> None:
-    assert curate("run").code == 2
-    assert curate("nonsense").code == 2
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run",), "curate run: missing argument 'RECIPE'; see curate run --help"),
+        (("nonsense",), "curate: no such command 'nonsense'; see curate --help"),
+        (("shwo", "out"), "no such command 'shwo'. Did you mean 'show'?; see curate --help"),
+        (("--nonsense",), "curate: no such option: --nonsense"),
+        (("show", "out", "--sample", "0"),
+         "curate show: invalid value for '--sample': "),
+        (("show", "out", "--samples", "1"), "curate show: no such option: --samples"),
+        (("stats", "out", "--by", "colour"), "'colour' is not one of 'source', 'domain'"),
+        (("decide", "out"), "curate decide: missing option '--set'"),
+        (("trace", "out"), "curate trace: missing argument 'DOC_ID|URL'"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_ends_with_2(
+    curate: Curate, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = curate(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert message in ended.err
+
+
+def test_without_a_command_comes_the_help(curate: Curate) -> None:
+    ended = curate()
+    assert ended.code == 2
+    assert "Usage: curate" in ended.out + ended.err
 
 
 def test_every_command_has_help_with_an_example(curate: Curate) -> None:
