@@ -43,7 +43,8 @@ class DuplicateStage(GlobalStage):
     member `dump` of `meta`, or the crawl's name in the path of the file), meta.<member>, or a
     column; those without a value form a scope of their own. Default: the whole corpus."""
     against: tuple[str, ...] = ()
-    """Directories of finished datasets: their kept documents come first, and none of them goes."""
+    """Directories of finished datasets: their kept documents come first, and none of them goes.
+    What stays is what one run over all keeps that has their sources first in `source`."""
     against_digests: tuple[str, ...] = ()
     """Digests of their shards: identity, filled in by itself; where given they must be right."""
 

@@ -56,8 +56,9 @@ class MinhashDedup(DuplicateStage):
 
     A document is the set of its shingles (`ngram` consecutive words of the lower-cased text). In
     the order of `keep` (longest, oldest, smallest doc_id), a document is rejected only if its
-    Jaccard similarity with one that stays is `threshold` or more; `other_id` is the most similar
-    of those. Documents without a word are never near-duplicates.
+    Jaccard similarity with one that comes before it and stays is `threshold` or more; `other_id` is
+    the most similar of those (one that stays and comes later can be more similar still). Documents
+    without a word are never near-duplicates.
     """
 
     duplicates: ClassVar[str | None] = "near"
@@ -107,7 +108,8 @@ class MinhashDedup(DuplicateStage):
                 score(
                     self.column("similarity"),
                     pa.float64(),
-                    "Jaccard similarity to the most similar document that stays; null if kept.",
+                    "Jaccard similarity to the most similar document before it that stays; null "
+                    "if kept.",
                     unit="ratio",
                     low=0,
                     high=1,
