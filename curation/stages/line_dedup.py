@@ -57,6 +57,7 @@ class LineDedup(GlobalStage):
     for duplicates above all.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
     entangled: ClassVar[frozenset[str]] = frozenset({"mostly_boilerplate"})
 

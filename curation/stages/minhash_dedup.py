@@ -61,6 +61,7 @@ class MinhashDedup(DuplicateStage):
     without a word are never near-duplicates.
     """
 
+    version: ClassVar[int] = 2
     duplicates: ClassVar[str | None] = "near"
     hashed: ClassVar[str | None] = "bands"
 
