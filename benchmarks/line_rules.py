@@ -1,9 +1,9 @@
-"""Line rules and Unicode words: the kernels and whole stages against plain Python, in one run.
+"""Line rules, statistics, Unicode words: kernels and stages against plain Python, in one run.
 
     python benchmarks/line_rules.py [--rounds N] [FILE.jsonl.gz ...]
 
 The twins are the references of the kernels, written for their meaning; Gopher's kernel stands
-beside them as a measure of the machine. That C4's agree is checked before anything is timed.
+beside them as a measure of the machine. That they agree is checked before anything is timed.
 With datatrove installed its filters are timed on the same texts.
 """
 
@@ -20,12 +20,17 @@ import pyarrow as pa
 from curation.buffers import text_buffers
 from curation.stages.c4_quality import C4Quality
 from curation.stages.fineweb_quality import FinewebQuality
-from curation.text import c4, fineweb, word_breaks
+from curation.stages.refinedweb_lines import RefinedwebLines
+from curation.stages.text_statistics import TextStatistics
+from curation.text import c4, ccnet, fineweb, refinedweb, text_statistics, word_breaks
 from curation.text.gopher import quality
+from curation.text.plain_statistics import plain_statistics
 from curation.text.stop_words import stop_table
 
 SAMPLE = Path(__file__).parents[1] / "data" / "sample"
 RULES = C4Quality(kind="c4_quality").line_rules()
+CORRECTIONS = RefinedwebLines(kind="refinedweb_lines").line_rules()
+CCNET = ccnet.replacements(cased=False, keep_lines=True)
 
 
 def read_texts(paths):
@@ -37,11 +42,27 @@ def read_texts(paths):
 
 
 def check_equal(texts):
-    offsets, data, counts = c4.clean(*text_buffers(texts), RULES)
+    buffers = text_buffers(texts)
+    cleaned = c4.clean(*buffers, RULES)
+    corrected = refinedweb.correct(*buffers, CORRECTIONS)
+    measured = text_statistics.measure(*buffers, "unicode")._asdict()
+    normal = ccnet.ccnet_rows(*buffers, CCNET)
     for row, text in enumerate(texts.to_pylist()):
-        new, expected = c4.plain_clean(text, RULES)
-        assert data[offsets[row] : offsets[row + 1]].tobytes() == new.encode(), row
-        assert {name: found[row] for name, found in counts.items()} == expected, row
+        assert rewritten(*cleaned, row) == c4.plain_clean(text, RULES), row
+        assert rewritten(*corrected, row) == refinedweb.plain_correct(text, CORRECTIONS), row
+        expected = plain_statistics(text, "unicode")
+        assert np.allclose(
+            [found[row] for found in measured.values()],
+            [expected[name] for name in measured],
+            equal_nan=True,
+        ), row
+        plain = ccnet.plain_ccnet(text, cased=False, keep_lines=True)
+        assert rewritten(*normal, {}, row)[0] == plain, row
+
+
+def rewritten(offsets, data, counts, row):
+    new = data[offsets[row] : offsets[row + 1]].tobytes().decode()
+    return new, {name: found[row] for name, found in counts.items()}
 
 
 def kernels(texts):
@@ -51,6 +72,8 @@ def kernels(texts):
         [texts, pa.nulls(len(texts), pa.string())], ["text", "doc_id"]
     )
     c4_stage, fineweb_stage = C4Quality(kind="c4_quality"), FinewebQuality(kind="fineweb_quality")
+    refinedweb_stage = RefinedwebLines(kind="refinedweb_lines")
+    statistics_stage = TextStatistics(kind="text_statistics")
     return {
         "gopher kernel": lambda: quality(*buffers, table, lists),
         "c4 kernel": lambda: c4.clean(*buffers, RULES),
@@ -59,6 +82,11 @@ def kernels(texts):
             *buffers, fineweb.END_CHARS, 30, word_breaks.TOKENS
         ),
         "fineweb stage": lambda: fineweb_stage.open()(batch),
+        "refinedweb kernel": lambda: refinedweb.correct(*buffers, CORRECTIONS),
+        "refinedweb stage": lambda: refinedweb_stage.open()(batch),
+        "statistics kernel": lambda: text_statistics.measure(*buffers, "unicode"),
+        "statistics stage": lambda: statistics_stage.open()(batch),
+        "ccnet normal form": lambda: ccnet.ccnet_rows(*buffers, CCNET),
         "unicode words": lambda: word_breaks.count_segments(*buffers, word_breaks.WORDS),
         "unicode word hashes": lambda: word_breaks.span_hashes(
             buffers.data, word_breaks.segment_spans(*buffers, word_breaks.WORDS)
@@ -68,7 +96,16 @@ def kernels(texts):
 
 def rivals(texts):
     strings = texts.to_pylist()
-    found = {"c4 twin": lambda: [c4.plain_clean(text, RULES) for text in strings]}
+    found = {
+        "c4 twin": lambda: [c4.plain_clean(text, RULES) for text in strings],
+        "refinedweb twin": lambda: [
+            refinedweb.plain_correct(text, CORRECTIONS) for text in strings
+        ],
+        "statistics twin": lambda: [plain_statistics(text, "unicode") for text in strings],
+        "ccnet twin": lambda: [
+            ccnet.plain_ccnet(text, cased=False, keep_lines=True) for text in strings
+        ],
+    }
     if importlib.util.find_spec("datatrove"):
         from datatrove.data import Document
         from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter

@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from curation.buffers import text_buffers
-from curation.clusters import Candidates
+from curation.clusters import Candidates, Meetings, Survivors
 from curation.priority import Priority
 from curation.ranges import DOCUMENT, HASH, insert_documents
-from curation.shuffle import place_of
+from curation.shuffle import decisions, insert, place_of
 from curation.stage import KeyShard, Texts
 from curation.text.jaccard import parity_maps, shingle_sets
 from curation.text.jit import kernel
@@ -135,6 +135,55 @@ def rank_documents(
     return Ranked(table.column("document").to_numpy(), table.column("chars").to_numpy(), fixed)
 
 
+def meetings_of(ranked: Ranked, buckets: Buckets) -> Meetings:
+    """Turns buckets of documents into buckets of their places in the order of priority."""
+    count = len(ranked.documents)
+    ranks = np.empty(count, np.int32)
+    ranks[np.searchsorted(buckets.documents, ranked.documents)] = np.arange(count)
+    by_rank, bounds = _buckets_by_rank(ranks[buckets.members], buckets.sizes, count)
+    return Meetings(
+        by_rank, bounds, np.concatenate([[0], np.cumsum(buckets.sizes, dtype=np.int64)])
+    )
+
+
+_ANSWER = """
+WITH members AS (
+    SELECT o.*, document, fixed, doc_id, min(doc_id) OVER (PARTITION BY o.cluster) AS cluster_id,
+        count(*) OVER (PARTITION BY o.cluster) AS size
+    FROM outcomes AS o JOIN ranked USING (rank))
+SELECT CAST(m.document >> 32 AS INTEGER) AS shard,
+    CAST(m.document & 4294967295 AS INTEGER) AS row,
+    m.twin >= 0 AS rejected,
+    CASE WHEN rejected THEN ? END AS reason,
+    CASE WHEN rejected THEN m.similarity END AS similarity,
+    CASE WHEN rejected THEN CAST(? AS DOUBLE) END AS bound,
+    kept.doc_id AS other_id,
+    m.cluster_id AS cluster
+FROM members AS m LEFT JOIN ranked AS kept ON kept.rank = m.twin
+WHERE m.size > 1 AND NOT m.fixed ORDER BY m.doc_id, m.document
+"""
+
+
+def answer_of(
+    database: "duckdb.DuckDBPyConnection", survivors: Survivors, reason: str, threshold: float
+) -> pa.Table:
+    """Returns a DECISION row for each document of a cluster, ordered by doc_id.
+
+    Args:
+        database: That of `rank_documents`.
+        survivors: What became of the documents that it ranked.
+        reason: Of those that go.
+        threshold: The similarity from which they do.
+    """
+    database.execute(
+        "CREATE TABLE outcomes (rank BIGINT, twin BIGINT, similarity DOUBLE, cluster BIGINT)"
+    )
+    outcomes = {name: pa.array(values) for name, values in survivors._asdict().items()}
+    ranks = pa.array(np.arange(len(survivors.twin)))
+    insert(database, "outcomes", {"rank": ranks} | outcomes)
+    return decisions(database.sql(_ANSWER, params=[reason, threshold]).to_arrow_table())
+
+
 class Alike(NamedTuple):
     """When two documents are near-duplicates."""
 
@@ -145,35 +194,22 @@ class Alike(NamedTuple):
 
 
 def load_candidates(
-    ranked: Ranked, buckets: Buckets, texts: Texts, alike: Alike, directory: Path
+    ranked: Ranked, meetings: Meetings, texts: Texts, alike: Alike, directory: Path
 ) -> Candidates:
-    """Writes the shingle sets of the candidates to a file, maps it, and turns buckets into ranks.
+    """Writes the shingle sets of the candidates to a file and maps it.
 
     Args:
         ranked: The order.
-        buckets: Which of the documents share a hash.
+        meetings: The buckets that they share.
         texts: Where the texts are read from, once, in the order of the shards.
         alike: What makes two documents near-duplicates.
         directory: Where the file `sets` goes; delete it when done.
     """
-    count = len(ranked.documents)
-    ranks = np.empty(count, np.int32)
-    ranks[np.searchsorted(buckets.documents, ranked.documents)] = np.arange(count)
-    by_rank, bounds = _buckets_by_rank(ranks[buckets.members], buckets.sizes, count)
     loading = _Loading(ranked, texts, alike.ngram)
     sets = spill(directory / "sets", np.uint64, loading.sets())
     maps = np.concatenate([np.empty(0, np.uint64), *loading.maps])
-    places = np.concatenate([[0], np.cumsum(buckets.sizes, dtype=np.int64)])
     return Candidates(
-        sets,
-        loading.starts,
-        loading.sizes,
-        maps,
-        loading.map_starts,
-        by_rank,
-        bounds,
-        places,
-        alike.threshold,
+        sets, loading.starts, loading.sizes, maps, loading.map_starts, *meetings, alike.threshold
     )
 
 

@@ -5,7 +5,7 @@ chain of slightly changed copies removes a text without a kept twin, and no two 
 compared are near-duplicates of one another.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,33 @@ from curation.text.prefixes import (
     slot_of,
     smallest_partner,
 )
+
+
+class Meetings(NamedTuple):
+    """The buckets that n documents, in order of priority, share."""
+
+    buckets: npt.NDArray[np.int32]
+    """int32[e]: the buckets of document 0, then those of document 1, and so on."""
+    bounds: npt.NDArray[np.int64]
+    """int64[n + 1]: where the buckets of each document start."""
+    places: npt.NDArray[np.int64]
+    """int64[b + 1]: sums of the bucket sizes; the room for the survivors of each bucket."""
+
+
+class Meeting(Protocol):
+    """Whatever has the fields of `Meetings`: documents with what they are compared by."""
+
+    @property
+    def buckets(self) -> npt.NDArray[np.int32]:
+        """See `Meetings`."""
+
+    @property
+    def bounds(self) -> npt.NDArray[np.int64]:
+        """See `Meetings`."""
+
+    @property
+    def places(self) -> npt.NDArray[np.int64]:
+        """See `Meetings`."""
 
 
 class Candidates(NamedTuple):
@@ -40,11 +67,9 @@ class Candidates(NamedTuple):
     map_starts: npt.NDArray[np.int64]
     """int64[n]: where the map of each document starts."""
     buckets: npt.NDArray[np.int32]
-    """int32[e]: the buckets of document 0, then those of document 1, and so on."""
+    """The buckets, and where those of each document are, as in `Meetings`."""
     bounds: npt.NDArray[np.int64]
-    """int64[n + 1]: where the buckets of each document start."""
     places: npt.NDArray[np.int64]
-    """int64[b + 1]: sums of the bucket sizes; the room for the survivors of each bucket."""
     threshold: float
     """Jaccard similarity from which two are alike, inclusive, above 0, at most 1."""
 
@@ -69,7 +94,8 @@ def _root(cluster: npt.NDArray[np.int64], document: int) -> int:
 
 
 @inlined
-def _join(cluster: npt.NDArray[np.int64], one: int, two: int) -> None:
+def join(cluster: npt.NDArray[np.int64], one: int, two: int) -> None:
+    """Makes one cluster of those of two documents."""
     one, two = _root(cluster, one), _root(cluster, two)
     cluster[max(one, two)] = min(one, two)
 
@@ -78,7 +104,9 @@ CROWD = 256
 """A bucket of so many documents is a crowd: an index says which of them to compare."""
 
 
-class _Progress(NamedTuple):
+class Progress(NamedTuple):
+    """The survivors so far, while documents are decided about in order of priority."""
+
     members: npt.NDArray[np.int32]
     """int32[e]: the survivors of each bucket, from its place on."""
     filled: npt.NDArray[np.int64]
@@ -88,6 +116,60 @@ class _Progress(NamedTuple):
     met: npt.NDArray[np.int32]
     """int32[n]: the survivors that the present document is to be compared with."""
     cluster: npt.NDArray[np.int64]
+    """int64[n]: towards the first document of each one's cluster."""
+
+
+@inlined
+def make_progress(candidates: Meeting) -> Progress:
+    """Returns the start: nobody has been decided about."""
+    count = len(candidates.bounds) - 1
+    return Progress(
+        np.empty(len(candidates.buckets), np.int32),
+        candidates.places[:-1].copy(),
+        np.full(count, -1, np.int32),
+        np.empty(count, np.int32),
+        np.arange(count),
+    )
+
+
+@inlined
+def note_survivors(document: int, candidates: Meeting, progress: Progress, crowds: bool) -> int:  # noqa: FBT001 - a kernel
+    """Notes the survivors in a document's buckets, each once; returns how many.
+
+    Args:
+        document: The one to be decided about.
+        candidates: All of them.
+        progress: Where the survivors are; `met` is written.
+        crowds: Whether buckets that are crowds count.
+    """
+    met = 0
+    begin, end = candidates.bounds[document], candidates.bounds[document + 1]
+    for bucket in candidates.buckets[begin:end]:
+        if not crowds and _is_crowd(bucket, candidates):
+            continue
+        for survivor in progress.members[candidates.places[bucket] : progress.filled[bucket]]:
+            if progress.seen[survivor] != document:
+                progress.seen[survivor] = document
+                progress.met[met] = survivor
+                met += 1
+    return met
+
+
+@inlined
+def enter(document: int, candidates: Meeting, progress: Progress) -> None:
+    """Puts a survivor into its buckets."""
+    begin, end = candidates.bounds[document], candidates.bounds[document + 1]
+    for bucket in candidates.buckets[begin:end]:
+        progress.members[progress.filled[bucket]] = document
+        progress.filled[bucket] += 1
+
+
+@inlined
+def first_of_clusters(progress: Progress) -> npt.NDArray[np.int64]:
+    """Returns the first document of each one's cluster, int64[n]."""
+    for document in range(len(progress.cluster)):
+        progress.cluster[document] = _root(progress.cluster, document)
+    return progress.cluster
 
 
 @inlined
@@ -111,7 +193,7 @@ def _similarity(one: int, two: int, candidates: Candidates) -> float:
 
 
 @inlined
-def _is_crowd(bucket: int, candidates: Candidates) -> bool:
+def _is_crowd(bucket: int, candidates: Meeting) -> bool:
     return int64(candidates.places[bucket + 1] - candidates.places[bucket]) >= CROWD
 
 
@@ -130,7 +212,7 @@ def _meet_in_crowd(one: int, two: int, candidates: Candidates) -> bool:
 
 @subroutine
 def _meet_by_rare_members(
-    document: int, met: int, candidates: Candidates, progress: _Progress, index: PrefixIndex
+    document: int, met: int, candidates: Candidates, progress: Progress, index: PrefixIndex
 ) -> int:
     """Notes the survivors that share a crowd and a rare member; returns how many were met."""
     threshold = candidates.threshold
@@ -164,30 +246,21 @@ def _meet_by_rare_members(
 
 
 @subroutine
-def _meet(document: int, candidates: Candidates, progress: _Progress, index: PrefixIndex) -> int:
+def _meet(document: int, candidates: Candidates, progress: Progress, index: PrefixIndex) -> int:
     """Notes the survivors in a document's buckets that may be alike; returns how many."""
-    members, filled, seen = progress.members, progress.filled, progress.seen
-    places = candidates.places
-    buckets = candidates.buckets[candidates.bounds[document] : candidates.bounds[document + 1]]
-    crowd = met = 0
-    for bucket in buckets:
+    crowd = 0
+    begin, end = candidates.bounds[document], candidates.bounds[document + 1]
+    for bucket in candidates.buckets[begin:end]:
         if _is_crowd(bucket, candidates):
-            crowd += filled[bucket] - places[bucket]
+            crowd += progress.filled[bucket] - candidates.places[bucket]
     many = crowd > max(CROWD, candidates.sizes[document])
-    for bucket in buckets:
-        if many and _is_crowd(bucket, candidates):
-            continue
-        for survivor in members[places[bucket] : filled[bucket]]:
-            if seen[survivor] != document:
-                seen[survivor] = document
-                progress.met[met] = survivor
-                met += 1
+    met = note_survivors(document, candidates, progress, not many)
     return _meet_by_rare_members(document, met, candidates, progress, index) if many else met
 
 
 @inlined
 def _most_similar(
-    document: int, met: int, candidates: Candidates, progress: _Progress
+    document: int, met: int, candidates: Candidates, progress: Progress
 ) -> tuple[int, float]:
     """Compares a document with the survivors that were met; returns the twin or -1."""
     twin, most = -1, 0.0
@@ -195,7 +268,7 @@ def _most_similar(
         found = _similarity(document, survivor, candidates)
         if found < 0:
             continue
-        _join(progress.cluster, document, survivor)
+        join(progress.cluster, document, survivor)
         if found > most or (found == most and survivor < twin):
             twin, most = int64(survivor), found
     return twin, most
@@ -236,11 +309,7 @@ def _choose(
     count = len(candidates.starts)
     twin = np.full(count, -1, np.int64)
     similarity = np.zeros(count, np.float64)
-    cluster = np.arange(count)
-    filled = candidates.places[:-1].copy()
-    members = np.empty(len(candidates.buckets), np.int32)
-    seen, met = np.full(count, -1, np.int32), np.empty(count, np.int32)
-    progress = _Progress(members, filled, seen, met, cluster)
+    progress = make_progress(candidates)
     for document in range(count):
         if document >= fixed:
             count_met = _meet(document, candidates, progress, index)
@@ -248,14 +317,9 @@ def _choose(
                 document, count_met, candidates, progress
             )
         if twin[document] < 0:
-            begin, end = candidates.bounds[document], candidates.bounds[document + 1]
-            for bucket in candidates.buckets[begin:end]:
-                members[filled[bucket]] = document
-                filled[bucket] += 1
+            enter(document, candidates, progress)
             if crowded[document]:
                 start = candidates.starts[document]
                 own = candidates.sets[start : start + candidates.sizes[document]]
                 insert_set(document, own, candidates.threshold, index)
-    for document in range(count):
-        cluster[document] = _root(cluster, document)
-    return Survivors(twin, similarity, cluster)
+    return Survivors(twin, similarity, first_of_clusters(progress))

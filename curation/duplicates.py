@@ -20,7 +20,7 @@ from curation.buffers import text_buffers
 from curation.errors import CurationError
 from curation.manifest import Manifest, fingerprint_of, read_manifest
 from curation.priority import Priority
-from curation.schema import as_names
+from curation.schema import as_names, score
 from curation.stage import GlobalStage, Reference
 from curation.text.xxh64 import xxh64_rows
 
@@ -84,6 +84,17 @@ class DuplicateStage(GlobalStage):
             for path in self.against
             for manifest in [_manifest(path)]
             for shard in manifest.shards
+        )
+
+    def cluster_scores(self, cluster: str, similarity: str) -> pa.Schema:
+        """Returns the columns that a stage writes, with what they mean in it."""
+        return pa.schema(
+            [
+                score(self.column("cluster"), pa.string(), cluster),
+                score(
+                    self.column("similarity"), pa.float64(), similarity, unit="ratio", low=0, high=1
+                ),
+            ]
         )
 
     def scope_hashes(self, batch: pa.RecordBatch, seed: int) -> npt.NDArray[np.uint64]:

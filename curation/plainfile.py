@@ -13,6 +13,8 @@ from typing import Any
 
 import zstandard
 
+from curation.errors import DriftError
+
 _PIECE = 8 << 20
 _SUFFIXES = (".gz", ".zst")
 
@@ -96,3 +98,37 @@ def name_apart(paths: Sequence[Path], names: Sequence[str], what: str) -> list[s
                 f"two {what} are named '{name}'; expected names that tell them apart; rename one"
             )
     return told
+
+
+def settled_digest(setting: str, path: Path, given: str) -> str:
+    """Returns the digest of a file that a setting names, for the setting that is its identity.
+
+    Args:
+        setting: Name of the digest's setting, for messages.
+        path: The file.
+        given: What the recipe says of it; empty: nothing.
+
+    Raises:
+        ValueError: The recipe says another digest than the file has.
+    """
+    digest = file_digest(path)
+    if given not in ("", digest):
+        raise ValueError(
+            f"{setting} is {given}, but {path.name} has {digest}; "
+            "leave it out, or give the file that it was made for"
+        )
+    return digest
+
+
+def check_planned(stage: str, path: Path, planned: str) -> None:
+    """Refuses a file that is another than when the recipe was planned.
+
+    Raises:
+        DriftError: It has another digest.
+    """
+    digest = file_digest(path)
+    if digest != planned:
+        raise DriftError(
+            f"stage {stage}: {path} has digest {digest}, expected {planned} as planned; "
+            "restore it, or plan again"
+        )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from curation.errors import RecipeError, unknown_name
+from curation.errors import RecipeError, SchemaError, unknown_name
 from curation.limits import Guard
 from curation.manifest import fingerprint_of
 from curation.overriding import apply_override
@@ -155,14 +155,18 @@ def _resolve_files(stages: Any, base: Path) -> None:
     """Makes the files that stages name absolute; what is malformed is for the check to say."""
     for stage in stages if isinstance(stages, list) else []:
         model = STAGE_KINDS.get(str(stage.get("kind"))) if isinstance(stage, dict) else None
-        for table in scoped_tables(stage) if model else ():
-            for name in model.files & set(table) if model else ():
-                table[name] = _resolved(table[name], base)
+        if model is None:
+            continue
+        for table in scoped_tables(stage):
+            for name in model.files & set(table):
+                table[name] = _resolved(table[name], base, model.named)
 
 
-def _resolved(value: Any, base: Path) -> Any:
+def _resolved(value: Any, base: Path, named: frozenset[str]) -> Any:
     if isinstance(value, list):
-        return [_resolved(part, base) for part in value]
+        return [_resolved(part, base, named) for part in value]
+    if isinstance(value, str) and value in named:
+        return value
     return str(base / Path(value).expanduser()) if isinstance(value, str) else value
 
 
@@ -284,6 +288,10 @@ def _check_stages(recipe: Recipe, where: str) -> None:
                 f"{where}: stage {stage.name} needs column '{missing[0]}', which no earlier stage "
                 f"writes; found {', '.join(sorted(columns))}; put the stage that writes it before"
             )
+        try:
+            stage.check_columns(sorted(columns))
+        except SchemaError as error:
+            raise RecipeError(f"{where}: {error}") from error
         columns.update(stage.writes().names)
 
 

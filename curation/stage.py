@@ -45,6 +45,8 @@ class Stage(BaseModel, ABC):
     files: ClassVar[frozenset[str]] = frozenset()
     """Settings that name a file or a list of files, relative to the recipe; identity is their
     content, not their place."""
+    named: ClassVar[frozenset[str]] = frozenset()
+    """Values of those settings that are no files: names of what the installation brings."""
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Values of the settings that have no default, for the table of stages."""
 
@@ -76,10 +78,30 @@ class Stage(BaseModel, ABC):
         """Returns the score column's name, `<stage>_<quantity>`."""
         return f"{self.name}_{quantity}"
 
+    def refuse_crossed(self, *quantities: str) -> None:
+        """Checks the settings `min_<quantity>` and `max_<quantity>`; either may be missing.
+
+        Raises:
+            ValueError: A minimum is above its maximum.
+        """
+        for quantity in quantities:
+            low, high = (getattr(self, f"{side}_{quantity}", None) for side in ("min", "max"))
+            if low is not None and high is not None and low > high:
+                raise ValueError(
+                    f"min_{quantity} is {low} and max_{quantity} is {high}, so no document can "
+                    "pass; expected the minimum to be the smaller one"
+                )
+
     def reads(self) -> frozenset[str]:
         """Returns all columns that must exist before the stage."""
         scoped = self.languages is not None or self.except_languages
         return self.needs | {LANGUAGE_LABEL} if scoped else self.needs
+
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raises SchemaError where the stage cannot work with the columns that there are by then.
+
+        That those in `reads` exist is checked without it.
+        """
 
     def implied(self) -> "tuple[Stage, ...]":
         """Returns the stages that a setting of this one asks for; they follow it directly."""

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from curation.passes import RunOptions
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.stages import KINDS
+from curation.static_model import save_words
 
 WORDS = (
     "A pipeline reads the pages of an archive, and that is the easy part of the work. "
@@ -55,6 +57,8 @@ RECIPE: dict[str, Any] = {
         {"kind": "gopher_quality", "name": "rival", "definition": "datatrove"},
         {"kind": "gopher_repetition"},
         {"kind": "personal_data"},
+        {"kind": "text_statistics"},
+        {"kind": "refinedweb_lines"},
         {"kind": "c4_quality", "min_sentences": 1},
         {"kind": "fineweb_quality"},
         {
@@ -85,7 +89,8 @@ def warm(part: slice = ALL) -> Manifest:
         directory = Path(name)
         _write_input(directory)
         stages = [_placed(stage, directory) for stage in RECIPE["stages"]]
-        stages.append(_quality_stage(directory))
+        stages += [_quality_stage(directory), *_perplexity_stages(directory)]
+        stages += _semantic_stages(directory)
         recipe = parse_recipe({**RECIPE, "stages": stages[part]}, "warm-up")
         plan = make_plan(LoadedRecipe(recipe, directory))
         return run_plan(plan, RunOptions(out=directory / "out", workers=1))
@@ -116,6 +121,25 @@ def _quality_stage(directory: Path) -> dict[str, Any]:
     settings = {"dim": 2, "wordNgrams": 2, "bucket": 100, "epoch": 1, "thread": 1, "verbose": 0}
     fasttext.train_supervised(str(lines), **settings).save_model(str(model))
     return {"kind": "quality_model", "model": str(model), "normal_form": "words"}
+
+
+def _semantic_stages(directory: Path) -> list[dict[str, Any]]:
+    """Makes a model of four words, on which all texts are close; none without the extra."""
+    if find_spec("tokenizers") is None or find_spec("safetensors") is None:
+        return []
+    save_words(directory, {"the": (3, 1), "of": (3, 2), "and": (4, 1), "that": (4, 2)})
+    return [{"kind": "semantic_dedup", "model": str(directory), "min_token_chars": 0}]
+
+
+def _perplexity_stages(directory: Path) -> list[dict[str, Any]]:
+    """Writes a language model of three words; without KenLM there is nothing to compile for."""
+    if find_spec("kenlm") is None:
+        return []
+    words = "".join(f"-1\t{word}\t0\n" for word in ("<unk>", "<s>", "</s>"))
+    counts, pair = "ngram 1=3\nngram 2=1\n", "-1\t<s> </s>\n"
+    model = directory / "words.arpa"
+    model.write_text(f"\\data\\\n{counts}\n\\1-grams:\n{words}\n\\2-grams:\n{pair}\n\\end\\\n")
+    return [{"kind": "perplexity", "model": str(model)}]
 
 
 def _warm_parts() -> None:

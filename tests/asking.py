@@ -17,7 +17,7 @@ from curation.runner import RunOptions, drive, steps
 from curation.stage import GlobalStage
 from curation.stages import KINDS
 from tests.conftest import SAMPLE, write_jsonl
-from tests.test_every_stage import SETTINGS, first_records
+from tests.test_every_stage import KINDS_HERE, SETTINGS, first_records
 
 NAMES = ("verdict", "stage", "reason", "value", "bound")
 
@@ -71,15 +71,18 @@ def run(loaded: LoadedRecipe, out: Path) -> dict[str, dict[str, Any]]:
     return {one["doc_id"]: one for one in table.to_pylist()}
 
 
+OTHERWISE: dict[str, dict[str, Any]] = {"split": {"cluster_columns": None}}
+"""Settings of some kinds where no duplicates are looked for."""
+
+
 def batch_stages(directory: Path) -> list[dict[str, Any]]:
     """Each kind that looks at documents one by one."""
     stages = []
-    for kind in KINDS:
+    for kind in KINDS_HERE:
         if not issubclass(KINDS[kind], GlobalStage):
             settings = SETTINGS[kind]
-            stages.append(
-                {"kind": kind, **(settings(directory) if callable(settings) else settings)}
-            )
+            given = settings(directory) if callable(settings) else settings
+            stages.append({"kind": kind, **given} | OTHERWISE.get(kind, {}))
     return stages
 
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from curation.schema import DOCUMENT, make_doc_id
+from curation.segment import SegmentRun, Verdicts
+from curation.stage import BatchStage
 from curation.text.jit import cache_directory
 
 # Tests give their processes other homes; the kernels need not be compiled again in each.
@@ -44,6 +46,19 @@ def make_batch(texts: Sequence[str | None], **columns: Sequence[Any]) -> pa.Reco
     for name, value in extra.items():
         batch = batch.append_column(name, pa.array(value))
     return batch
+
+
+def run_stage(
+    stage: BatchStage, batch: pa.RecordBatch
+) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """The rows as the runner leaves them, and the reasons of each."""
+    verdicts = Verdicts(batch.num_rows)
+    rows = SegmentRun([stage]).run(batch, verdicts).to_pylist()
+    reasons: list[list[str]] = [[] for _ in rows]
+    for found in verdicts.breaks:
+        for row in found.rows:
+            reasons[row].append(found.reason)
+    return rows, reasons
 
 
 def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

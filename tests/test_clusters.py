@@ -21,13 +21,12 @@ def candidates_of(texts, buckets, threshold):
     )  # fmt: skip
 
 
-def naive(texts, buckets, threshold, fixed):
+def naive(items, similarity, buckets, threshold, fixed):
     """Twin and similarity of each document, all pairs compared."""
-    sets = [set(text.split()) for text in texts]
     kept, twins = [], []
-    for document, own in enumerate(sets):
+    for document, own in enumerate(items):
         near = [
-            (plain_jaccard(own, sets[other]), -other)
+            (similarity(own, items[other]), -other)
             for other in kept
             if document >= fixed and not set(buckets[document]).isdisjoint(buckets[other])
         ]
@@ -64,7 +63,8 @@ def test_in_a_crowd_the_answer_is_that_of_comparing_all(monkeypatch, threshold, 
     candidates = candidates_of(texts, buckets, threshold)
     monkeypatch.setattr(clusters, "make_index", counting(clusters.make_index, met))
     found = choose_survivors(candidates, fixed)
-    expected = naive(texts, buckets, threshold, fixed)
+    sets = [set(text.split()) for text in texts]
+    expected = naive(sets, plain_jaccard, buckets, threshold, fixed)
     assert list(zip(found.twin.tolist(), found.similarity.tolist(), strict=True)) == expected
     survivors = (found.twin < 0).sum()
     assert met[0].filled[0] > 0

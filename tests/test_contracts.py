@@ -16,7 +16,8 @@ MODULES = sorted(
 # Everything that an extra brings, or only the tests: none of it may be needed by curation alone.
 BEYOND_CORE = (
     "prefect", "fastapi", "torch", "transformers", "tokenizers", "accelerate", "safetensors",
-    "trafilatura", "ftfy", "matplotlib", "datasets", "datasketch", "polars", "warcio", "pytest",
+    "wordllama", "trafilatura", "ftfy", "matplotlib", "datasets", "datasketch", "polars", "warcio",
+    "pytest", "kenlm", "sentencepiece",
 )  # fmt: skip
 
 IMPORT_ALL = """

@@ -62,6 +62,16 @@ def stage(**values: Any) -> dict[str, Any]:
             r"two stages named 'normalize' apply to source 'web'",
         ),
         (
+            recipe(
+                stages=[
+                    {"kind": "minhash_dedup"},
+                    {"kind": "minhash_dedup", "name": "loose", "threshold": 0.5},
+                    {"kind": "split"},
+                ]
+            ),
+            r"recipe: stage split found the clusters of several near-duplicate stages: loose_",
+        ),
+        (
             recipe(output={"shard": 3}),
             r"unknown setting of \[output\] 'shard'.*did you mean 'shards'",
         ),

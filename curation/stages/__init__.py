@@ -13,12 +13,10 @@ class _Kinds(Mapping[str, type[Stage]]):
     """
 
     def __init__(self, *kinds: str) -> None:
-        self._kinds = dict.fromkeys(kinds)
+        self._kinds = {kind: f"{__name__}.{kind}" for kind in kinds}
 
     def __getitem__(self, kind: str) -> type[Stage]:
-        if kind not in self._kinds:
-            raise KeyError(kind)
-        module = import_module(f"{__name__}.{kind}")
+        module = import_module(self._kinds[kind])
         model: type[Stage] = getattr(module, kind.title().replace("_", ""))
         return model
 
@@ -39,8 +37,11 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "language",
     "gopher_repetition",
     "gopher_quality",
+    "text_statistics",
+    "refinedweb_lines",
     "c4_quality",
     "fineweb_quality",
+    "perplexity",
     "quality_model",
     "personal_data",
     "combined_score",
@@ -50,6 +51,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "line_dedup",
     "exact_dedup",
     "minhash_dedup",
+    "semantic_dedup",
     "domain_cap",
     "split",
     "mix",

@@ -13,7 +13,6 @@ from pydantic import model_validator
 from curation.buffers import text_buffers
 from curation.duplicates import DuplicateStage
 from curation.ranges import grouped, insert_documents, repeated, repeated_documents
-from curation.schema import score
 from curation.shuffle import decisions, open_database
 from curation.stage import BatchFunction, Columns, KeyShard, Part, Scratch, Texts
 from curation.text.fold import fold_words
@@ -82,22 +81,9 @@ class ExactDedup(DuplicateStage):
 
     def writes(self) -> pa.Schema:
         """Returns the cluster and the similarity, which is 1 for each duplicate."""
-        return pa.schema(
-            [
-                score(
-                    self.column("cluster"),
-                    pa.string(),
-                    "Smallest doc_id of the documents with this text; null if it is the only one.",
-                ),
-                score(
-                    self.column("similarity"),
-                    pa.float64(),
-                    _SIMILARITY[self.normalize],
-                    unit="ratio",
-                    low=0,
-                    high=1,
-                ),
-            ]
+        return self.cluster_scores(
+            "Smallest doc_id of the documents with this text; null if it is the only one.",
+            _SIMILARITY[self.normalize],
         )
 
     def keys(self) -> BatchFunction:

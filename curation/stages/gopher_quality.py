@@ -141,13 +141,7 @@ class GopherQuality(BatchStage):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        for quantity in ("words", "mean_word_chars", "letters"):
-            low, high = getattr(self, f"min_{quantity}"), getattr(self, f"max_{quantity}")
-            if low > high:
-                raise ValueError(
-                    f"min_{quantity} is {low} and max_{quantity} is {high}, so no document can "
-                    "pass; expected the minimum to be the smaller one"
-                )
+        self.refuse_crossed("words", "mean_word_chars", "letters")
         return self
 
     @model_validator(mode="after")

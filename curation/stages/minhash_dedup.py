@@ -9,18 +9,23 @@ that is near enough (no connected components), and bands and rows follow from th
 from collections.abc import Sequence
 from typing import ClassVar, Literal, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curation.buffers import text_buffers
-from curation.candidates import Alike, load_candidates, rank_documents, read_buckets
-from curation.clusters import Survivors, choose_survivors
+from curation.candidates import (
+    Alike,
+    answer_of,
+    load_candidates,
+    meetings_of,
+    rank_documents,
+    read_buckets,
+)
+from curation.clusters import choose_survivors
 from curation.duplicates import DuplicateStage
 from curation.ranges import grouped, repeated
-from curation.schema import score
-from curation.shuffle import decisions, insert, open_database
+from curation.shuffle import open_database
 from curation.stage import BatchFunction, Columns, KeyShard, Part, Scratch, Texts
 from curation.text.minhash import (
     Banding,
@@ -32,23 +37,6 @@ from curation.text.minhash import (
 )
 
 REASON = "near_duplicate"
-
-_ANSWER = """
-WITH members AS (
-    SELECT o.*, document, fixed, doc_id, min(doc_id) OVER (PARTITION BY o.cluster) AS cluster_id,
-        count(*) OVER (PARTITION BY o.cluster) AS size
-    FROM outcomes AS o JOIN ranked USING (rank))
-SELECT CAST(m.document >> 32 AS INTEGER) AS shard,
-    CAST(m.document & 4294967295 AS INTEGER) AS row,
-    m.twin >= 0 AS rejected,
-    CASE WHEN rejected THEN ? END AS reason,
-    CASE WHEN rejected THEN m.similarity END AS similarity,
-    CASE WHEN rejected THEN CAST(? AS DOUBLE) END AS bound,
-    kept.doc_id AS other_id,
-    m.cluster_id AS cluster
-FROM members AS m LEFT JOIN ranked AS kept ON kept.rank = m.twin
-WHERE m.size > 1 AND NOT m.fixed ORDER BY m.doc_id, m.document
-"""
 
 
 class MinhashDedup(DuplicateStage):
@@ -99,23 +87,9 @@ class MinhashDedup(DuplicateStage):
 
     def writes(self) -> pa.Schema:
         """Returns the cluster and the similarity to the kept twin."""
-        return pa.schema(
-            [
-                score(
-                    self.column("cluster"),
-                    pa.string(),
-                    "Smallest doc_id of the cluster of near-duplicates; null outside of one.",
-                ),
-                score(
-                    self.column("similarity"),
-                    pa.float64(),
-                    "Jaccard similarity to the most similar document before it that stays; null "
-                    "if kept.",
-                    unit="ratio",
-                    low=0,
-                    high=1,
-                ),
-            ]
+        return self.cluster_scores(
+            "Smallest doc_id of the cluster of near-duplicates; null outside of one.",
+            "Jaccard similarity to the most similar document before it that stays; null if kept.",
         )
 
     def keys(self) -> BatchFunction:
@@ -146,21 +120,8 @@ class MinhashDedup(DuplicateStage):
         buckets = read_buckets(grouped(self, shards, scratch))
         with open_database(scratch) as database:
             ranked = rank_documents(database, shards, buckets.documents, self.priority)
-            alike = Alike(self.ngram, self.threshold)
-            candidates = load_candidates(ranked, buckets, texts, alike, scratch.directory)
+            alike, meetings = Alike(self.ngram, self.threshold), meetings_of(ranked, buckets)
+            candidates = load_candidates(ranked, meetings, texts, alike, scratch.directory)
             survivors = choose_survivors(candidates, ranked.fixed)
             (scratch.directory / "sets").unlink()
-            database.execute(
-                "CREATE TABLE outcomes (rank BIGINT, twin BIGINT, similarity DOUBLE, "
-                "cluster BIGINT)"
-            )
-            insert(database, "outcomes", _outcomes(survivors))
-            answer = database.sql(_ANSWER, params=[REASON, self.threshold]).to_arrow_table()
-        return decisions(answer)
-
-
-def _outcomes(survivors: Survivors) -> dict[str, pa.Array]:
-    ranks = np.arange(len(survivors.twin))
-    return {"rank": pa.array(ranks)} | {
-        name: pa.array(values) for name, values in survivors._asdict().items()
-    }
+            return answer_of(database, survivors, REASON, self.threshold)

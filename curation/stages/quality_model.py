@@ -21,11 +21,11 @@ from typing import Any, ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from curation.errors import CurationError, DriftError, unknown_name
+from curation.errors import CurationError, unknown_name
 from curation.fasttext_file import load_classifier, read_header
+from curation.plainfile import check_planned, settled_digest
 from curation.quality_record import NormalForm, QualityRecord, prepared, read_quality_record
 from curation.schema import score
-from curation.shards import file_sha256
 from curation.stage import BatchFunction, BatchStage, Columns, Rule, Stage
 from curation.stages.keep_top import KeepTop
 
@@ -71,12 +71,7 @@ class QualityModel(BatchStage):
                 f"model '{self.model}': no such file; give a fastText .bin or .ftz, e.g. one that "
                 "`curate train-quality` made"
             )
-        digest = file_sha256(path)
-        if self.model_digest not in ("", digest):
-            raise ValueError(
-                f"model_digest is {self.model_digest}, but {path.name} has {digest}; "
-                "leave it out, or give the file that it was made for"
-            )
+        digest = settled_digest("model_digest", path, self.model_digest)
         object.__setattr__(self, "model_digest", digest)
         try:
             record = read_quality_record(path, digest)
@@ -87,12 +82,7 @@ class QualityModel(BatchStage):
 
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
-        low, high = self.min_score, self.max_score
-        if low is not None and high is not None and low > high:
-            raise ValueError(
-                f"min_score is {low} and max_score is {high}, so no document can pass; "
-                "expected the minimum to be the smaller one"
-            )
+        self.refuse_crossed("score")
         if self.keep_top_per is not None and self.keep_top is None:
             raise ValueError(
                 f"keep_top_per is '{self.keep_top_per}' without keep_top, so nothing is kept by "
@@ -154,15 +144,10 @@ class QualityModel(BatchStage):
             DriftError: The file is not the one that the recipe was planned with.
         """
         path = Path(self.model)
-        digest = file_sha256(path)
-        if digest != self.model_digest:
-            raise DriftError(
-                f"stage {self.name}: {path} has digest {digest}, expected {self.model_digest} as "
-                "planned; restore it, or plan again"
-            )
+        check_planned(self.name, path, self.model_digest)
         assert self.label is not None
         assert self.normal_form is not None
-        classifier = load_classifier(path, digest, self.label)
+        classifier = load_classifier(path, self.model_digest, self.label)
         form, head, column = self.normal_form, self.head_chars or 0, self.column("score")
 
         def score_batch(batch: pa.RecordBatch) -> Columns:

@@ -57,6 +57,10 @@ class Split(BatchStage):
         """Returns the column `split`, a string."""
         return pa.schema([score("split", pa.string(), "Side of the document: train or eval.")])
 
+    def check_columns(self, columns: Sequence[str]) -> None:
+        """Raises SchemaError where it is not clear whose clusters are to be kept whole."""
+        self._cluster_columns(columns)
+
     def open(self) -> BatchFunction:
         """Returns the function that draws the sides of a batch.
 

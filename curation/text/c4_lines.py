@@ -24,6 +24,7 @@ from curation.text.chars import (
     count_words,
     skip_space,
     space_start,
+    strip_in_place,
 )
 from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.sentences import sentences_in
@@ -309,7 +310,7 @@ def _clean(
         kept += 1
     if skip_space(new, first, fill) == fill:
         return first
-    return _strip(new, first, fill) if rules.strip_text else fill
+    return strip_in_place(new, first, fill) if rules.strip_text else fill
 
 
 @lean
@@ -328,17 +329,6 @@ def _take(data: Bytes, line: _Line, rules: LineRules, new: Bytes, start: int, co
         return -1
     counts[_SENTENCES] += sentences_in(new, start, end)
     return end
-
-
-@lean
-def _strip(new: Bytes, first: int, end: int) -> int:
-    """Removes white space at both ends, moving the text; returns its end."""
-    start = skip_space(new, first, end)
-    end = space_start(new, start, end)
-    if start > first:
-        for k in range(end - start):
-            new[first + k] = new[start + k]
-    return first + end - start
 
 
 @kernel

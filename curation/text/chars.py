@@ -7,10 +7,25 @@ costs a tenth of a second of compilation at each place.
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.jit import kernel, lean
+from curation.text.jit import int64, kernel, lean, lean_inlined
+from curation.text.stop_words import ASCII_CLASSES
 from curation.text.unicode import SPACE, char_class, decode
 
 Bytes = npt.NDArray[np.uint8]
+
+
+def code_points(ranges: str) -> npt.NDArray[np.int64]:
+    """Returns the code points of ranges in hexadecimal digits, ascending.
+
+    Examples:
+        >>> code_points("0041-0043 00e9")
+        array([ 65,  66,  67, 233])
+    """
+    found = []
+    for item in ranges.split():
+        first, _, last = item.partition("-")
+        found.append(np.arange(int(first, 16), int(last or first, 16) + 1))
+    return np.sort(np.concatenate(found))
 
 
 @lean
@@ -23,6 +38,15 @@ def char_at(data: Bytes, at: int, end: int) -> tuple[int, int]:
 def class_of(code_point: int) -> int:
     """Returns the class bits of a code point; see `unicode.char_class`."""
     return char_class(code_point)
+
+
+@lean_inlined
+def class_at(data: Bytes, at: int, end: int) -> tuple[int, int]:
+    """Returns the class bits of the character at `at`, and where the next one is."""
+    if data[at] < 0x80:
+        return int64(ASCII_CLASSES[data[at]]), at + 1
+    code, after = char_at(data, at, end)
+    return class_of(code), after
 
 
 @lean
@@ -73,6 +97,17 @@ def skip_word(data: Bytes, at: int, end: int) -> int:
             break
         at = after
     return at
+
+
+@lean
+def strip_in_place(data: Bytes, first: int, end: int) -> int:
+    """Removes the white space at both ends of a slice, moving what is left; returns its end."""
+    start = skip_space(data, first, end)
+    end = space_start(data, start, end)
+    if start > first:
+        for k in range(end - start):
+            data[first + k] = data[start + k]
+    return first + end - start
 
 
 @lean

@@ -21,7 +21,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from curation.text.chars import char_at, char_before, count_chars, count_words, skip_space
+from curation.text.chars import (
+    char_at,
+    char_before,
+    code_points,
+    count_chars,
+    count_words,
+    skip_space,
+)
 from curation.text.jit import int64, kernel, lean, lean_inlined
 from curation.text.word_breaks import count_in, plain_segments
 from curation.text.xxh64 import xxh64
@@ -45,15 +52,7 @@ BY_SPACE = -1
 """Words are the runs between white space; else the kind of segment of `word_breaks`."""
 
 
-def _end_chars() -> str:
-    chars = []
-    for item in _END_RANGES.split():
-        first, _, last = item.partition("-")
-        chars += [chr(code) for code in range(int(first, 16), int(last or first, 16) + 1)]
-    return "".join(chars)
-
-
-END_CHARS = _end_chars()
+END_CHARS = "".join(map(chr, code_points(_END_RANGES)))
 """Characters that end a sentence in any script: datatrove's list, in the order of code points."""
 
 

@@ -23,13 +23,18 @@ int64 = cast("Callable[[Any], int]", np.int64)
 """Widens a byte or another small integer in a kernel, where `int` would give an unsigned one."""
 
 
+_KERNELS = ("text", "html")
+"""Packages whose functions call each other as machine code."""
+
+
 def cache_directory() -> Path:
     """Returns where compiled kernels go: a directory for exactly these sources.
 
     In `$CURATION_HOME`, else in `curation` in `$XDG_CACHE_HOME`, else in `~/.cache/curation`.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parents[1]
+    for source in sorted(source for name in _KERNELS for source in (package / name).glob("*.py")):
         digest.update(source.read_bytes())
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     own = os.environ.get("CURATION_HOME")

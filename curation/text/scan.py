@@ -19,7 +19,7 @@ Bytes = npt.NDArray[np.uint8]
 _HIGH_BITS = np.uint64(0x8080808080808080)
 _LOW_BITS = np.uint64(0x7F7F7F7F7F7F7F7F)
 _ABOVE_SPACE = np.uint64(0x5F5F5F5F5F5F5F5F)
-_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+_NEWLINE = np.uint64(0x0A)
 _ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONES = np.uint64(0x0101010101010101)
 _ZERO, _EIGHT = np.uint64(0), np.uint64(8)
@@ -78,23 +78,31 @@ def short_bytes(text: Bytes, start: int, stop: int) -> np.uint64:
 
 
 @lean_inlined
-def newline_at(text: Bytes, at: int, end: int) -> int:
-    """Returns the position of the first U+000A from `at` on, or `end`.
+def byte_at(text: Bytes, at: int, end: int, byte: np.uint64) -> int:
+    """Returns the position of the first such byte from `at` on, or `end`.
 
     Args:
         text: uint8[n].
         at: Where to begin.
         end: Where to stop, at most n.
+        byte: What to look for.
     """
+    eight = byte * _ONES
     while at + 8 <= end:
-        other = word64(text, at) ^ _NEWLINES
+        other = word64(text, at) ^ eight
         zero = ~(((other & _LOW_BITS) + _LOW_BITS) | other | _LOW_BITS)
         if zero:
             return at + int64(trailing_zeros(zero) >> np.uint64(3))
         at += 8
-    while at < end and text[at] != 0x0A:
+    while at < end and text[at] != byte:
         at += 1
     return at
+
+
+@lean_inlined
+def newline_at(text: Bytes, at: int, end: int) -> int:
+    """Returns the position of the first U+000A from `at` on, or `end`; likewise."""
+    return byte_at(text, at, end, _NEWLINE)
 
 
 @lean_inlined

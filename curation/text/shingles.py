@@ -68,10 +68,22 @@ def _cased_after(text: npt.NDArray[np.uint8], at: int) -> bool:
 
 
 @inlined
+def is_final_sigma(text: npt.NDArray[np.uint8], at: int, after: int) -> bool:
+    """Says whether a capital sigma between two positions ends a word, as `str.lower` asks.
+
+    Args:
+        text: uint8[n], UTF-8.
+        at: Where the sigma starts.
+        after: Where it ends.
+    """
+    return _cased_before(text, at) and not _cased_after(text, after)
+
+
+@inlined
 def _lower_in(text: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
     code_point, after = decode(text, at, len(text))
     lower = lower_char(code_point)
-    if code_point == CAPITAL_SIGMA and _cased_before(text, at) and not _cased_after(text, after):
+    if code_point == CAPITAL_SIGMA and is_final_sigma(text, at, after):
         lower = FINAL_SIGMA
     # The dot that U+0130 leaves behind is a mark: it ends the word, and is told by the sign.
     return (-lower if code_point == CAPITAL_I_WITH_DOT else lower), after

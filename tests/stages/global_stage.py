@@ -1,8 +1,9 @@
 """Runs a global stage as the runner does: keys shard by shard into files, then one decision."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,3 +99,42 @@ def dealt(documents: Sequence[dict], shards: int, seed: int) -> list[list[dict]]
     for index in rng.permutation(len(documents)):
         dealt[rng.integers(shards)].append(documents[index])
     return dealt
+
+
+def answer_of(rows):
+    """Who goes, for whom and how similar; and the cluster of each document in one."""
+    gone = {row["doc_id"]: (row["other_id"], row["similarity"]) for row in rows if row["rejected"]}
+    return gone, {row["doc_id"]: row["cluster"] for row in rows}
+
+
+def naive_answer(
+    documents: Sequence[dict],
+    item_of: Callable[[dict], Any],
+    similarity: Callable[[Any, Any], float],
+    threshold: float,
+):
+    """The rule of near-duplicates, all pairs compared: what `answer_of` should be.
+
+    The longest, oldest, smallest doc_id comes first; documents without an item take no part.
+    """
+    ranked = sorted(
+        documents,
+        key=lambda d: (-len(d["text"]), d["created"] is None, d["created"] or 0, d["doc_id"]),
+    )
+    kept, gone, links = [], {}, {d["doc_id"]: {d["doc_id"]} for d in documents}
+    for doc in ranked:
+        own = item_of(doc)
+        if not own:
+            continue
+        compared = [(similarity(own, other), -k, name) for k, (name, other) in enumerate(kept)]
+        near = [pair for pair in compared if pair[0] >= threshold]
+        for _, _, name in near:
+            joined = links[name] | links[doc["doc_id"]]
+            for member in joined:
+                links[member] = joined
+        if near:
+            gone[doc["doc_id"]] = (max(near)[2], max(near)[0])
+        else:
+            kept.append((doc["doc_id"], own))
+    clusters = {name: min(joined) for name, joined in links.items() if len(joined) > 1}
+    return gone, clusters

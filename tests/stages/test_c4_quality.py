@@ -13,7 +13,7 @@ from curation.recipe import parse_recipe
 from curation.segment import SegmentRun, Verdicts
 from curation.stages.c4_quality import C4Quality
 from curation.text.c4 import DEFINITIONS
-from tests.conftest import make_batch
+from tests.conftest import make_batch, run_stage
 
 FIXTURE = json.loads(Path(__file__).with_name("conformance_lines.json").read_text("utf-8"))
 LINES = [
@@ -30,19 +30,8 @@ def _stage(**options):
     return C4Quality(kind="c4_quality", **options)
 
 
-def _run(stage, batch):
-    """The rows as the runner leaves them, and the reasons of each."""
-    verdicts = Verdicts(batch.num_rows)
-    rows = SegmentRun([stage]).run(batch, verdicts).to_pylist()
-    reasons = [[] for _ in rows]
-    for found in verdicts.breaks:
-        for row in found.rows:
-            reasons[row].append(found.reason)
-    return rows, reasons
-
-
 def _reasons(text, **options):
-    return _run(_stage(**options), make_batch([text]))[1][0]
+    return run_stage(_stage(**options), make_batch([text]))[1][0]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +52,7 @@ def test_each_bound_is_broken_by_its_own_text(reason, text, options):
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_good_text_breaks_no_bound_and_stays_as_it_is(definition):
-    [row], [reasons] = _run(_stage(definition=definition), make_batch([GOOD]))
+    [row], [reasons] = run_stage(_stage(definition=definition), make_batch([GOOD]))
     assert reasons == []
     assert row["text"] == GOOD
     assert (row["c4_quality_chars"], row["c4_quality_cut_chars"]) == (len(GOOD), 0)
@@ -74,7 +63,7 @@ def test_what_is_cut_is_counted_by_reason():
         f"Home\n{GOOD}[1]\nToo short.\nTurn on JavaScript here.\nWe use cookies here.\n"
         + "x" * 1001
     )
-    [row], [reasons] = _run(_stage(), make_batch([text]))
+    [row], [reasons] = run_stage(_stage(), make_batch([text]))
     assert reasons == []
     assert row["text"] == GOOD
     found = {name.removeprefix("c4_quality_"): value for name, value in row.items()}
@@ -86,7 +75,7 @@ def test_what_is_cut_is_counted_by_reason():
 
 
 def test_document_without_any_line_left_keeps_its_text_and_is_rejected():
-    rows, reasons = _run(_stage(), make_batch(["Home\nNews", "", None]))
+    rows, reasons = run_stage(_stage(), make_batch(["Home\nNews", "", None]))
     assert [row["text"] for row in rows] == ["Home\nNews", "", None]
     assert reasons == [["no_text_left", "few_sentences"]] * 2 + [[]]
     assert {value for name, value in rows[2].items() if name.startswith("c4_quality")} == {None}
@@ -125,17 +114,18 @@ def test_every_switch_lets_its_line_through(options, left):
     others = ["no end here at all", "It ends so…", "It ends so...", "Two words."]
     others += ["One " + "x" * 1001 + " word.", "You need JavaScript here.", "We use cookies here."]
     others += ["It was late.[1] So."]
-    [row], _ = _run(_stage(**options), make_batch(["\n".join([*LINES, *others])]))
+    [row], _ = run_stage(_stage(**options), make_batch(["\n".join([*LINES, *others])]))
     lines = row["text"].split("\n")
     assert lines[:5] == LINES
     assert set(left) <= set(lines[5:])
-    plain = _run(_stage(), make_batch(["\n".join([*LINES, *others])]))[0][0]["text"].split("\n")
+    [row], _ = run_stage(_stage(), make_batch(["\n".join([*LINES, *others])]))
+    plain = row["text"].split("\n")
     assert not set(left) & set(plain)
 
 
 def test_every_ellipsis_is_cut_where_asked():
     marks = {"end_marks": [".", "?", "!", "…"], "ellipsis": "cut_all"}
-    [row], _ = _run(_stage(**marks), make_batch([f"{GOOD}\nIt ends so…\nAnd it so..."]))
+    [row], _ = run_stage(_stage(**marks), make_batch([f"{GOOD}\nIt ends so…\nAnd it so..."]))
     assert row["text"] == GOOD
 
 
@@ -155,16 +145,16 @@ def listed(tmp_path):
 
 def test_documents_with_listed_words_are_rejected_but_for_a_drawn_share(listed):
     batch = make_batch([GOOD, GOOD.replace("grain", "grains")] * 200)
-    rows, reasons = _run(_stage(bad_words=str(listed)), batch)
+    rows, reasons = run_stage(_stage(bad_words=str(listed)), batch)
     assert reasons == [["bad_words"], []] * 200
     draws = [row["c4_quality_bad_words_draw"] for row in rows[::2]]
     assert len(set(draws)) == 200
     for keep in (0.25, 1.0):
-        _, reasons = _run(_stage(bad_words=str(listed), bad_words_keep=keep), batch)
+        _, reasons = run_stage(_stage(bad_words=str(listed), bad_words_keep=keep), batch)
         kept = sum(not found for found in reasons[::2])
         assert kept == sum(draw <= keep for draw in draws)
         assert abs(kept - 200 * keep) < 30
-    other, _ = _run(_stage(bad_words=str(listed), seed=1), batch)
+    other, _ = run_stage(_stage(bad_words=str(listed), seed=1), batch)
     assert other[0]["c4_quality_bad_words_draw"] != draws[0]
     assert rows[1]["c4_quality_bad_words_draw"] is None
 
@@ -226,8 +216,8 @@ texts = st.lists(st.text(st.sampled_from("ab .!\n{[1]"), max_size=60), max_size=
 def test_rows_are_free_of_the_batch(rows, cut, definition):
     batch, stage = make_batch(rows), _stage(definition=definition, min_sentences=1)
     whole, parts = (
-        _run(stage, batch),
-        [_run(stage, batch.slice(0, cut)), _run(stage, batch.slice(cut))],
+        run_stage(stage, batch),
+        [run_stage(stage, batch.slice(0, cut)), run_stage(stage, batch.slice(cut))],
     )
     assert whole[0] == parts[0][0] + parts[1][0]
     assert whole[1] == parts[0][1] + parts[1][1]
@@ -252,7 +242,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_verdicts_and_texts_are_those_of_other_programs(way):
     batch = make_batch([row["text"] for row in FIXTURE["texts"]])
-    rows, reasons = _run(_stage(**WAYS[way]), batch)
+    rows, reasons = run_stage(_stage(**WAYS[way]), batch)
     for row, found, fixture in zip(rows, reasons, FIXTURE["texts"], strict=True):
         expected, digest = fixture["c4"][way]
         expected = "few_sentences" if expected == "too_few_sentences" else expected

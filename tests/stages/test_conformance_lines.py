@@ -6,6 +6,7 @@ import pytest
 
 from curation.stages.c4_quality import C4Quality
 from curation.stages.fineweb_quality import FinewebQuality
+from curation.text import refinedweb
 from curation.text.c4 import DEFINITIONS
 from curation.text.sentences import ABBREVIATIONS
 
@@ -61,6 +62,22 @@ def test_bounds_of_fineweb_are_the_codes():
     }
 
 
-@pytest.mark.parametrize("fact", [f"{len(ABBREVIATIONS)} English abbreviations", "63 texts"])
+def test_readings_of_refinedweb_are_the_codes():
+    head, _, *rows = _table("RefinedWeb's line-wise corrections: two readings")
+    names = [cell.split("`")[1] for cell in head[1:]]
+    assert names == list(refinedweb.DEFINITIONS)
+    shown = [[cell == "yes" for cell in row[1:]] for row in rows]
+    flags = [refinedweb.DEFINITIONS[name] for name in names]
+    assert shown == [
+        [not how.visible_only for how in flags],
+        [how.wild_dots for how in flags],
+        [not how.all_words for how in flags],
+        [how.whole_lines for how in flags],
+    ]
+
+
+@pytest.mark.parametrize(
+    "fact", [f"{len(ABBREVIATIONS)} English abbreviations", "63 texts", "80 more"]
+)
 def test_counts_in_the_text_are_the_codes(fact):
     assert fact in PAGE

@@ -12,7 +12,14 @@ from curation.stages.minhash_dedup import MinhashDedup
 from curation.text.minhash import plain_band_keys, shingle_value
 from curation.text.shingles import plain_shingles
 from tests.conftest import make_batch
-from tests.stages.global_stage import dealt, decide, document, kept_ids
+from tests.stages.global_stage import (
+    answer_of,
+    dealt,
+    decide,
+    document,
+    kept_ids,
+    naive_answer,
+)
 
 SURE = MinhashDedup(ngram=1, recall=0.999999, permutations=400)
 """Finds practically every pair of the small sets here; one word is one shingle."""
@@ -33,35 +40,8 @@ def jaccard(one, two):
     return len(one & two) / len(one | two) if one | two else 0.0
 
 
-def oracle(documents, threshold, ngram=1):
-    """The rule, naively: who goes, for whom, how similar; and the clusters."""
-    ranked = sorted(
-        documents,
-        key=lambda d: (-len(d["text"]), d["created"] is None, d["created"] or 0, d["doc_id"]),
-    )
-    kept, gone, links = [], {}, {d["doc_id"]: {d["doc_id"]} for d in documents}
-    for doc in ranked:
-        own = shingle_set(doc["text"], ngram)
-        near = [
-            (jaccard(own, other), -place, name)
-            for place, (name, other) in enumerate(kept)
-            if jaccard(own, other) >= threshold
-        ]
-        for _, _, name in near:
-            joined = links[name] | links[doc["doc_id"]]
-            for member in joined:
-                links[member] = joined
-        if near:
-            gone[doc["doc_id"]] = (max(near)[2], max(near)[0])
-        else:
-            kept.append((doc["doc_id"], own))
-    clusters = {name: min(joined) for name, joined in links.items() if len(joined) > 1}
-    return gone, clusters
-
-
-def answer_of(rows):
-    gone = {row["doc_id"]: (row["other_id"], row["similarity"]) for row in rows if row["rejected"]}
-    return gone, {row["doc_id"]: row["cluster"] for row in rows}
+def oracle(documents, threshold):
+    return naive_answer(documents, lambda doc: shingle_set(doc["text"], 1), jaccard, threshold)
 
 
 def test_of_two_near_duplicates_the_longest_stays(tmp_path):

@@ -26,7 +26,11 @@ def test_the_user_can_choose_where(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     assert jit.cache_directory().parent == tmp_path
 
 
-def test_a_lean_kernel_counts_no_references_and_may_make_no_array() -> None:
+def test_a_lean_kernel_counts_no_references_and_may_make_no_array(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(jit._LEAN, "cache", False)  # numba does not show code out of the cache
+
     @jit.lean
     def last_of(rows: Any) -> int:
         total = 0

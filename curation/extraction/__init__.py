@@ -1,0 +1,1 @@
+"""Trains and measures the extractor: gold pages to labels of blocks, a forest, and its record."""
