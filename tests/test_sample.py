@@ -162,7 +162,7 @@ def test_demo_rejects_for_every_reason_that_the_sample_was_made_for(demo):
         [f"{out}/audit/documents-*.parquet"],
     ).fetchall()
     assert {reason for (reason,) in found} >= {
-        "truncated_record", "http_status", "media_type", "extract_empty", "language",
+        "truncated_record", "http_status", "media_type", "language",
         "language_probability", "few_words", "few_alpha_words", "few_stop_words", "repeated_id",
         "exact_duplicate", "near_duplicate",
     }  # fmt: skip

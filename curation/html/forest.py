@@ -13,7 +13,8 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from curation.html.features import FEATURES, STRIDE, Desk
+from curation.html.features import FEATURES
+from curation.html.sums import STRIDE, Desk
 from curation.text.jit import int64, lean, read_only
 
 Ints = npt.NDArray[np.int32]

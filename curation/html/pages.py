@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from curation.html.assemble import Choice, certainty, keep_blocks, write_text
 from curation.html.blocks import Lexicon, build_blocks
-from curation.html.features import Desk, describe, make_desk
+from curation.html.features import FEATURES, describe
 from curation.html.forest import SCALE, Forest, load_forest, score_blocks
-from curation.html.markdown import Source, render
+from curation.html.markdown import render
 from curation.html.metadata import MOST_STATED, list_stated
 from curation.html.room import MARK, Room, make_room
+from curation.html.spans import Source
+from curation.html.sums import Desk, make_desk
 from curation.html.tokens import Names, Tokens, make_tokens, read_tokens
 from curation.text.jit import kernel, lean
 
@@ -85,7 +87,7 @@ def make_bench(tags: int, size: int) -> Bench:
     return Bench(
         make_tokens(tags),
         make_room(tags, size),
-        make_desk(tags, tags + 1),
+        make_desk(tags, tags + 1, len(FEATURES)),
         np.empty(tags + 1, np.int32),
         np.empty(tags + 1, np.int32),
         np.empty(slots, np.int32),

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.html.blocks import Lexicon, build_blocks
-from curation.html.features import FEATURES, describe, padded
+from curation.html.features import FEATURES, describe
 from curation.html.pages import Bench, make_bench
 from curation.html.room import BEGIN, MARK, NODES, STOP
+from curation.html.sums import padded
 from curation.html.tokens import Names, read_tokens
 
 _LESS = ord("<")

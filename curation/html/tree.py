@@ -149,7 +149,7 @@ def is_out_of_place(element: int, room: Room) -> bool:
     """Says whether a start tag is of a part of a table where there is none: it is no tag then."""
     if element == _TABLE or not _TABLE_PARTS[element]:
         return False
-    return room.nodes[room.registers[OPEN_NODE], ANCESTORS] & _TABLE_BIT == 0
+    return int64(room.nodes[room.registers[OPEN_NODE], ANCESTORS]) & _TABLE_BIT == 0
 
 
 @lean

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.html.features import BLOCKS, FEATURES, STRIDE, make_desk, padded
+from curation.html.features import FEATURES
 from curation.html.forest import (
     PROBABILITY,
     SCALE,
@@ -17,6 +17,7 @@ from curation.html.forest import (
     save_forest,
     score_blocks,
 )
+from curation.html.sums import BLOCKS, STRIDE, make_desk, padded
 
 
 def make_forest(trees: int, depth: int, seed: int = 0) -> Forest:
@@ -40,7 +41,7 @@ def test_the_kernel_answers_as_plain_python(blocks: int, trees: int, depth: int,
     forest = make_forest(trees, depth, seed)
     values = np.random.default_rng(seed).normal(size=(blocks, len(FEATURES))).astype(np.float32)
     values[0, :] = forest.borders.ravel()[0] if trees else 0  # on a border is not above it
-    desk = make_desk(blocks, blocks)
+    desk = make_desk(blocks, blocks, len(FEATURES))
     desk.page[BLOCKS], desk.page[STRIDE] = blocks, padded(blocks)
     table = desk.values.reshape(len(FEATURES), -1)
     table[:, :blocks] = values.T

@@ -1,10 +1,16 @@
 """Extraction: main text out of HTML, and one reason for each way to get none."""
 
+import shutil
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation import engines
+from curation.html.forest import load_forest, save_forest
+from curation.html.pages import MODEL
+from curation.recipe import identity
 from curation.segment import broken_rows, score_rows
 from curation.stages import extract
 from curation.stages.extract import Extract
@@ -16,7 +22,7 @@ PAGE = (
     "<nav><a href='/'>Home</a> <a href='/a'>About</a></nav>"
     f"<article><h1>The mill</h1><p>{PROSE}</p><p>{PROSE.upper()}</p></article></body></html>"
 )
-ENGINES = ("resiliparse", "trafilatura")
+ENGINES = ("blocks", "resiliparse", "trafilatura")
 
 
 def make_pages(*pages: str | None, media_type: str = "text/html") -> pa.RecordBatch:
@@ -132,7 +138,7 @@ def test_a_page_without_a_text_is_empty(engine, page):
 )
 def test_a_page_that_keeps_the_engine_busy_times_out_and_its_neighbours_do_not(page):
     """Real cases: each takes resiliparse minutes, inside native code."""
-    stage = Extract(timeout_seconds=0.3)
+    stage = Extract(engine="resiliparse", timeout_seconds=0.3)
     batch = make_pages("<p>before</p>", page, "<p>after</p>")
     assert reasons(stage, batch) == [[], ["extract_timeout"], []]
     scored = run(stage, batch)
@@ -145,8 +151,8 @@ def test_a_page_that_keeps_the_engine_busy_times_out_and_its_neighbours_do_not(p
     [("segfault", "crash"), ("leave", "crash"), ("fail", "KeyError"), ("power", "timeout")],
 )
 def test_each_way_to_fail_has_its_name(monkeypatch, target, error):
-    monkeypatch.setitem(extract.TARGETS, "resiliparse", f"tests.guard_targets:{target}")
-    stage = Extract(timeout_seconds=0.2)
+    monkeypatch.setitem(engines.TARGETS, "resiliparse", f"tests.guard_targets:{target}")
+    stage = Extract(engine="resiliparse", timeout_seconds=0.2)
     columns = stage.open()(make_pages("<p>a</p>"))
     assert columns["text"].to_pylist() == [None]
     assert columns["extract_error"].to_pylist() == [error]
@@ -155,7 +161,7 @@ def test_each_way_to_fail_has_its_name(monkeypatch, target, error):
 
 
 def test_a_failure_is_rejected_as_extract_failed(monkeypatch):
-    monkeypatch.setitem(extract.TARGETS, "trafilatura", "tests.guard_targets:fail")
+    monkeypatch.setitem(engines.TARGETS, "trafilatura", "tests.guard_targets:fail")
     batch = make_pages("<p>a</p>")
     assert reasons(Extract(engine="trafilatura", name="x"), batch) == [["extract_failed"]]
 
@@ -197,6 +203,96 @@ def test_an_engine_that_is_not_installed_is_told_with_its_remedy(monkeypatch):
 def test_impossible_settings_are_refused(setting, value):
     with pytest.raises(ValueError, match=setting):
         Extract(**{setting: value})
+
+
+SHORT = "<html><body><nav><a href=/>Home</a></nav><p>Closed today.</body></html>"
+
+
+def test_confidence_is_known_and_can_be_asked_for():
+    batch = make_pages(PAGE, SHORT)
+    confidence = run(Extract(), batch).column("extract_confidence").to_pylist()
+    assert confidence[0] > 0.7 > 0.1 > confidence[1]
+    assert reasons(Extract(min_confidence=0.5), batch) == [[], ["extract_unsure"]]
+    assert run(Extract(engine="resiliparse"), batch).column("extract_confidence").null_count == 2
+
+
+@pytest.mark.parametrize("engine", ["resiliparse", "trafilatura"])
+def test_pages_that_are_unsure_go_to_another_engine(engine):
+    batch = make_pages(PAGE, SHORT, "<p></p>", None)
+    found = run(Extract(fallback=engine), batch)
+    ours, theirs = run(Extract(), batch), run(Extract(engine=engine), batch)
+    assert found.column("extract_fallback").to_pylist() == [0, 1, 0, None]
+    assert found.column("text")[0] == ours.column("text")[0]
+    assert found.column("text")[1] == theirs.column("text")[1]
+    assert reasons(Extract(fallback=engine), batch) == [[], [], ["extract_empty"], []]
+
+
+def test_another_engine_that_fails_leaves_our_text(monkeypatch):
+    monkeypatch.setitem(engines.TARGETS, "trafilatura", "tests.guard_targets:fail")
+    found = run(Extract(fallback="trafilatura", timeout_seconds=4), make_pages(SHORT))
+    assert found.column("text").to_pylist() == ["Closed today."]
+    assert found.column("extract_fallback").to_pylist() == [0]
+    assert found.column("extract_failed").to_pylist() == [0]
+
+
+def test_what_pages_state_is_written_on_request():
+    page = PAGE.replace("<head>", "<head><meta name=author content='A. Miller'><html lang=en-GB>")
+    batch = make_pages(page, SHORT)
+    found = run(Extract(), batch).to_pylist()
+    assert found[0]["extract_title"] == "Mill"
+    assert found[0]["extract_author"] == "A. Miller"
+    assert found[0]["extract_language"] == "en-GB"
+    assert found[1]["extract_title"] is None
+    silent = run(Extract(metadata=False), batch)
+    assert silent.column("extract_title").null_count == 2
+    assert silent.column("text").equals(run(Extract(), batch).column("text"))
+
+
+def test_markdown_keeps_structure():
+    batch = make_pages(PAGE.replace("idle", "<a href='/x'><b>idle</b></a>"))
+    [text] = run(Extract(format="markdown"), batch).column("text").to_pylist()
+    assert text.startswith("# The mill\n\n")
+    assert "stood **idle** until" in text
+    [linked] = run(Extract(format="markdown", links=True), batch).column("text").to_pylist()
+    assert "stood [**idle**](/x) until" in linked
+
+
+def test_a_page_with_too_many_tags_is_refused():
+    found = run(Extract(), make_pages("<" * 600_000))
+    assert found.column("extract_error").to_pylist() == ["too_many_tags"]
+    assert reasons(Extract(), make_pages("<" * 600_000)) == [["extract_failed"]]
+
+
+@pytest.mark.parametrize(
+    ("settings_", "message"),
+    [
+        ({"engine": "resiliparse", "format": "markdown"}, "format is for engine 'blocks' only"),
+        ({"engine": "trafilatura", "fallback": "resiliparse"}, "fallback is for engine 'blocks'"),
+        ({"engine": "trafilatura", "min_confidence": 0.1}, "min_confidence is for engine"),
+        ({"links": True}, 'links are kept in Markdown only; add format = "markdown"'),
+        ({"model": "/nowhere.npz"}, "model '/nowhere.npz': no such file; .*train-extractor"),
+        ({"model_digest": "0" * 64}, "model_digest is 0000.*, but extractor.npz has"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings_, message):
+    with pytest.raises(ValueError, match=message):
+        Extract(**settings_)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / "model.npz").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"model.npz: no model of an extractor"):
+        Extract(model=str(tmp_path / "model.npz"))
+
+
+def test_another_model_is_another_identity_and_its_place_is_none(tmp_path):
+    shutil.copy(MODEL, tmp_path / "copy.npz")
+    shutil.copy(MODEL, tmp_path / "other.npz")
+    one, two = (Extract(model=str(tmp_path / name)) for name in ("copy.npz", "other.npz"))
+    assert identity(one) == identity(two) == identity(Extract())
+    other = load_forest(MODEL)._replace(bias=5000)
+    save_forest(tmp_path / "other.npz", other)
+    assert identity(Extract(model=str(tmp_path / "other.npz"))) != identity(one)
 
 
 def test_names_of_score_columns_follow_the_stage_s_name():
