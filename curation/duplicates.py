@@ -6,6 +6,7 @@ duplicates are looked for, and whether finished datasets take part, is the same 
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,7 +20,7 @@ from curation.buffers import text_buffers
 from curation.errors import CurationError
 from curation.manifest import Manifest, fingerprint_of, read_manifest
 from curation.priority import Priority
-from curation.schema import score
+from curation.schema import as_names, score
 from curation.stage import GlobalStage, Reference
 from curation.text.xxh64 import xxh64_rows
 
@@ -42,7 +43,8 @@ class DuplicateStage(GlobalStage):
     member `dump` of `meta`, or the crawl's name in the path of the file), meta.<member>, or a
     column; those without a value form a scope of their own. Default: the whole corpus."""
     against: tuple[str, ...] = ()
-    """Directories of finished datasets: their kept documents come first, and none of them goes."""
+    """Directories of finished datasets: their kept documents come first, and none of them goes.
+    What stays is what one run over all keeps that has their sources first in `source`."""
     against_digests: tuple[str, ...] = ()
     """Digests of their shards: identity, filled in by itself; where given they must be right."""
 
@@ -69,6 +71,11 @@ class DuplicateStage(GlobalStage):
         if self.scope and self.scope.startswith(META):
             scope = {"meta"}
         return super().reads() | self.priority.reads() | {str(name) for name in scope}
+
+    def named_sources(self) -> Mapping[str, Iterable[str]]:
+        """Returns the sources of the policy, but for those of the datasets in `against`."""
+        theirs = {name for path in self.against for name in _manifest(path).sources}
+        return {"source_priority": [name for name in self.source_priority if name not in theirs]}
 
     def references(self) -> tuple[Reference, ...]:
         """Returns the shards of the datasets in `against`."""
@@ -97,7 +104,7 @@ class DuplicateStage(GlobalStage):
         """
         if self.scope is None:
             return np.zeros(batch.num_rows, np.uint64)
-        values = _scope_values(self.scope, batch)
+        values = _scope_values(self.scope, batch, self.name)
         known = pc.if_else(values.is_valid(), pc.binary_join_element_wise("=", values, ""), "")
         hashes: npt.NDArray[np.uint64] = xxh64_rows(*text_buffers(known), seed)
         return hashes
@@ -115,7 +122,7 @@ def _manifest(directory: str) -> Manifest:
         raise ValueError(f"against '{directory}': {error}") from error
 
 
-def _scope_values(scope: str, batch: pa.RecordBatch) -> pa.Array:
+def _scope_values(scope: str, batch: pa.RecordBatch, stage: str) -> pa.Array:
     if scope == DUMP:
         files = pc.struct_field(batch.column("origin"), "file").to_pylist()
         return pa.array(
@@ -129,7 +136,7 @@ def _scope_values(scope: str, batch: pa.RecordBatch) -> pa.Array:
         return pa.array(_members(batch, scope.removeprefix(META)), pa.string())
     if scope not in batch.schema.names:  # a document of an earlier dataset
         return pa.nulls(batch.num_rows, pa.string())
-    return batch.column(scope).cast(pa.string())
+    return as_names(batch.column(scope), f"stage {stage}: scope '{scope}'")
 
 
 def _crawl(file: str | None) -> str | None:

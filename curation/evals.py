@@ -23,6 +23,8 @@ from curation.text.shingles import plain_tokens
 
 _JSON, _ARROW = (".jsonl", ".ndjson", ".json"), (".arrow", ".ipc", ".feather")
 _BATCH_ROWS = 1024
+_SHORT = "too short"
+_LOOKED_FOR = ("looked for whole", "looked for by n-grams")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -87,10 +89,13 @@ def read_passages(
             summary.
 
     Raises:
-        ValueError: A file cannot be read, or has none of the fields.
+        ValueError: A file cannot be read, has none of the fields, or nothing that is long enough;
+            or a field is in no file: what it was meant to protect would not be looked for.
     """
     passages: list[Passage] = []
     summary = []
+    missing = set(fields)
+    known: set[str] = set()
     for file in files:
         counts: Counter[str] = Counter()
         seen: set[str] = set()
@@ -99,27 +104,49 @@ def read_passages(
             own = list(_of_row(file.name, number, row, fields, id_field))
             counts["rows"] += 1
             counts["rows without text"] += not own
-            counts.update(_length_class(passage.text, lengths) for passage in own)
-            passages += own
-        if counts["rows"] == counts["rows without text"]:
-            found = unknown_name(f"field of {file.path.name}", fields[0], seen)
-            raise ValueError(f"evals: no row has a text in {', '.join(fields)}: {found}")
+            counts.update(_length_class(passage.text, lengths) for _, passage in own)
+            missing -= {field for field, _ in own}
+            passages += [passage for _, passage in own]
+        _check_file(file, counts, lengths, fields, seen)
+        known |= seen
         parts = [f"{name} {count:,}" for name, count in sorted(counts.items()) if count]
         summary.append(f"{file.name}: {', '.join(parts)}")
+    for field in sorted(missing):
+        what = unknown_name("field of the evaluation sets", field, known)
+        raise ValueError(f"evals: no row of any file has a text in '{field}': {what}")
     return Tally(tuple(sorted(passages)), tuple(summary))
+
+
+def _check_file(
+    file: EvalFile,
+    counts: Counter[str],
+    lengths: tuple[int, int],
+    fields: Sequence[str],
+    seen: set[str],
+) -> None:
+    if counts["rows"] == counts["rows without text"]:
+        found = unknown_name(f"field of {file.path.name}", fields[0], seen)
+        raise ValueError(f"evals: no row has a text in {', '.join(fields)}: {found}")
+    if not any(counts[name] for name in _LOOKED_FOR):
+        raise ValueError(
+            f"evals: {file.path}: all {counts[_SHORT]:,} passages in {', '.join(fields)} have "
+            f"fewer than {lengths[0]} words, so nothing of it would be looked for; lower "
+            "min_tokens, name other fields, or leave the file out"
+        )
 
 
 def _length_class(text: str, lengths: tuple[int, int]) -> str:
     least, ngram = lengths
     tokens = len(plain_tokens(text))
     if tokens < least:
-        return "too short"
-    return "looked for whole" if tokens < ngram else "looked for by n-grams"
+        return _SHORT
+    return _LOOKED_FOR[tokens >= ngram]
 
 
 def _of_row(
     name: str, number: int, row: Mapping[str, Any], fields: Sequence[str], id_field: str
-) -> Iterator[Passage]:
+) -> Iterator[tuple[str, Passage]]:
+    """Yields each passage with the field, of those that were asked for, that led to it."""
     found = next(_strings(row, id_field.split("."), ""), None)
     value = row.get(id_field)
     identifier = found[1] if found else str(number if value is None else value)
@@ -128,7 +155,7 @@ def _of_row(
             # Documents are composed by the stage `normalize`; a mark apart would part words.
             composed = unicodedata.normalize("NFC", _SURROGATE.sub("\ufffd", text))
             if composed.strip():
-                yield Passage(name, identifier, place, composed)
+                yield field, Passage(name, identifier, place, composed)
 
 
 def _strings(value: Any, path: Sequence[str], place: str) -> Iterator[tuple[str, str]]:

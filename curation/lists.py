@@ -36,6 +36,8 @@ from curation.urls import UrlParts, read_urls, string_column
 _FOLDER_FILES = ("domains", "domains.gz", "urls", "urls.gz")
 _NAMES = {DOMAIN: "domains", HOST: "hosts", URL: "URLs", EXCEPTION: "exceptions"}
 _BOM = b"\xef\xbb\xbf"
+_UNREAD, _GARBLED = "", "\ufffd"
+"""Counted beside the kinds: lines that are no entry, those among them that are not UTF-8."""
 
 BLOCK, ALLOW = "block", "allow"
 WORD_KINDS = {"strict_words": STRICT, "hard_words": HARD, "soft_words": SOFT}
@@ -59,6 +61,8 @@ class Loaded(NamedTuple):
     """By the numbers in `tables`."""
     summary: tuple[str, ...]
     """One line for each file: what was read, and how many lines were not."""
+    notes: tuple[str, ...] = ()
+    """A line for each file of which a user may expect more than was read."""
 
 
 def list_files(role: str, paths: Sequence[str]) -> list[ListFile]:
@@ -94,7 +98,8 @@ def load_lists(files: Sequence[ListFile], *, all_signs: bool) -> Loaded:
         ValueError: A file cannot be read, or has no entry.
     """
     blocked, allowed, words = _Entries(), _Entries(), _Words(all_signs=all_signs)
-    summary = []
+    summary: list[str] = []
+    notes: list[str] = []
     for number, file in enumerate(files):
         if file.role in WORD_KINDS:
             counts = words.add(file, number)
@@ -104,26 +109,50 @@ def load_lists(files: Sequence[ListFile], *, all_signs: bool) -> Loaded:
                 allow = (kinds == EXCEPTION) | (file.role == ALLOW)
                 allowed.add(keys[allow & (kinds != UNKNOWN)], number)
                 blocked.add(keys[~allow & (kinds != UNKNOWN)], number)
+        notes += _notes(file, counts)
         summary.append(_summary(file, counts))
     tables = words.tables(blocked.table(), allowed.table())
-    return Loaded(tables, tuple(file.name for file in files), tuple(summary))
+    names = tuple(file.name for file in files)
+    return Loaded(tables, names, tuple(summary), tuple(notes))
 
 
 def _summary(file: ListFile, counts: Counter[str]) -> str:
-    unread = counts.pop("", 0)
+    unread, garbled = counts.pop(_UNREAD, 0), counts.pop(_GARBLED, 0)
     if not counts.total():
+        what = (
+            f"of {unread:,} lines none could be read" if unread else "it is blank, or all comment"
+        )
         raise ValueError(
-            f"{file.role}: {file.path} has no entry among {unread:,} lines; expected domains, "
-            "URLs, a hosts file, adblock rules, or words, one a line; see docs/lists.md"
+            f"{file.role}: {file.path} has no entry: {what}; expected domains, URLs, a hosts file, "
+            "adblock rules, or words, one a line; see docs/lists.md"
         )
     parts = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    return f"{file.role} {file.name}: {parts}" + (f"; lines not read {unread:,}" if unread else "")
+    left = f"; lines not read {unread:,}" if unread else ""
+    return f"{file.role} {file.name}: {parts}{left}" + (
+        f", not UTF-8 {garbled:,}" if garbled else ""
+    )
+
+
+def _notes(file: ListFile, counts: Counter[str]) -> Iterator[str]:
+    """Says what of a file protects nobody: what is not UTF-8, and most of it not being read."""
+    unread, garbled = counts[_UNREAD], counts[_GARBLED]
+    lines = counts.total() - garbled
+    if garbled:
+        yield (
+            f"{file.role} {file.path}: {garbled:,} of {lines:,} lines are not UTF-8 and were not "
+            "read; convert the file, e.g. with iconv"
+        )
+    elif 2 * unread > lines > unread:
+        yield (
+            f"{file.role} {file.path}: {unread:,} of {lines:,} lines were not read; docs/lists.md "
+            "says which forms are"
+        )
 
 
 def _pieces(file: ListFile) -> Iterator[bytes]:
     for number, piece in enumerate(line_pieces(file.path, file.role)):
         text = piece.removeprefix(_BOM) if number == 0 else piece
-        # An old list can be in any 8-bit charset; its ASCII entries count all the same.
+        # An old list can be in any 8-bit charset: its ASCII entries count, the others are told.
         yield text.decode("utf-8", "replace").encode()
 
 
@@ -148,12 +177,15 @@ def _entry_keys(
     for piece in _pieces(file):
         data = np.frombuffer(piece, np.uint8)
         kinds, starts, ends = find_entries(data)
-        urls = read_urls(_spelled(_spans(data, starts, ends), kinds))
+        texts = _spans(data, starts, ends)
+        garbled = pc.match_substring(texts, _GARBLED).to_numpy(zero_copy_only=False)
+        counts[_GARBLED] += int(garbled.sum())
+        urls = read_urls(_spelled(texts, kinds))
         no_host = text_buffers(urls.hosts).offsets
-        kinds[np.diff(no_host) == 0] = UNKNOWN
+        kinds[(np.diff(no_host) == 0) | garbled] = UNKNOWN
         kinds[(kinds != URL) & (np.diff(text_buffers(urls.rests).offsets) > 0)] = UNKNOWN
         for kind, count in zip(*np.unique(kinds, return_counts=True), strict=True):
-            counts[_NAMES.get(int(kind), "")] += int(count)
+            counts[_NAMES.get(int(kind), _UNREAD)] += int(count)
         yield entry_keys(url_columns(urls.hosts, urls), kinds), kinds
 
 
@@ -197,11 +229,17 @@ class _Words:
         column = pa.array(entries, pa.large_string())
         signs = self._all_signs if kind == STRICT else -1
         folded = string_column(*fold_words(*text_buffers(column), signs)).to_pylist()
-        good = [word for word in folded if _can_match(word, kind)]
+        garbled = [_GARBLED in entry for entry in entries]
+        good = [
+            word
+            for word, bad in zip(folded, garbled, strict=True)
+            if not bad and _can_match(word, kind)
+        ]
         self._texts += good
         self._kinds += [kind] * len(good)
         self._lists += [number] * len(good)
-        return Counter({"words": len(good), "": len(folded) - len(good)})
+        unread = len(folded) - len(good)
+        return Counter({"words": len(good), _UNREAD: unread, _GARBLED: sum(garbled)})
 
     def tables(self, blocked: KeyTable, allowed: KeyTable) -> Lists:
         """Returns the tables of all words beside those of the entries."""

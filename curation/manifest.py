@@ -269,6 +269,9 @@ class Manifest(BaseModel):
     stages: list[StageCount] = Field(default_factory=list)
     rules: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     """Per stage: reason, column, low, high; what `trace` prints beside the scores."""
+    overrides: list[dict[str, list[str] | None]] | None = None
+    """For each stage of the recipe as it is listed there: which settings are those of its tables
+    for a source or a language (`curation.scopes.Overrides`). None: an older version made this."""
     inputs: list[InputEntry] = Field(default_factory=list)
     shards: list[ShardEntry] = Field(default_factory=list)
     audit: dict[str, FileRecord] = Field(default_factory=dict)

@@ -1,17 +1,17 @@
 """The recipe: what a dataset is made from and how; it and nothing else enters the fingerprint."""
 
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from curation.errors import RecipeError, SchemaError, unknown_name
 from curation.limits import Guard
 from curation.manifest import fingerprint_of
+from curation.overriding import apply_override
 from curation.schema import DOCUMENT
-from curation.scopes import expand_scopes, scoped_tables
+from curation.scopes import Overrides, expand_scopes, overrides_of, scoped_tables
 from curation.source import Source
 from curation.sources import KINDS as SOURCE_KINDS
 from curation.stage import GlobalStage, Stage
@@ -48,6 +48,23 @@ class Recipe(BaseModel):
     output: Output = Output()
     guard: Guard = Guard()
     """When an unusual share of a source is rejected; it changes no data, so it is no identity."""
+    _overrides: tuple[Overrides, ...] = PrivateAttr(default=())
+
+    @property
+    def overrides(self) -> tuple[Overrides, ...]:
+        """Which settings of each stage are those of its tables for a source or a language."""
+        return self._overrides
+
+    def with_stages(self, parts: Sequence[tuple[Stage, Overrides]]) -> "Recipe":
+        """Returns the recipe with these stages, and after each those that it asks for."""
+        all_parts = [
+            (_seeded(one, self.seed), own)
+            for stage, overrides in parts
+            for one, own in ((stage, overrides), *((part, Overrides()) for part in stage.implied()))
+        ]
+        recipe = self.model_copy(update={"stages": tuple(stage for stage, _ in all_parts)})
+        recipe._overrides = tuple(overrides for _, overrides in all_parts)  # noqa: SLF001 - ours
+        return recipe
 
     def settings(self) -> dict[str, Any]:
         """Returns the recipe as plain JSON values, with every default filled in."""
@@ -128,7 +145,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     """
     raw = read_toml(path, "recipe")
     for override in overrides:
-        _apply_override(raw, override)
+        apply_override(raw, override)
     base = path.resolve().parent
     _resolve_files(raw.get("stages"), base)
     return LoadedRecipe(parse_recipe(raw, f"recipe {path}"), base)
@@ -164,7 +181,8 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
         RecipeError: Something is unknown or impossible; one line that names it.
     """
     values = dict(raw)
-    sources = _parse_parts(values.pop("sources", []), "source", SOURCE_KINDS, where)
+    found = _parse_parts(values.pop("sources", []), "source", SOURCE_KINDS, where)
+    sources = tuple(source for source, _ in found)
     names = [source.name for source in sources]
     stages = _parse_parts(values.pop("stages", []), "stage", STAGE_KINDS, where, names)
     check_names(values, Recipe, where, "setting")
@@ -173,14 +191,7 @@ def parse_recipe(raw: Mapping[str, Any], where: str = "recipe") -> Recipe:
     if isinstance(values.get("guard"), Mapping):
         check_names(values["guard"], Guard, where, "setting of [guard]")
     bare = build(Recipe, {**values, "sources": (), "stages": ()}, where)
-    recipe = bare.model_copy(
-        update={
-            "sources": tuple(sources),
-            "stages": tuple(
-                _seeded(part, bare.seed) for stage in stages for part in (stage, *stage.implied())
-            ),
-        }
-    )
+    recipe = bare.model_copy(update={"sources": sources}).with_stages(stages)
     _check_sources(recipe, where)
     _check_stages(recipe, where)
     _check_guard(recipe, where)
@@ -193,10 +204,10 @@ def _parse_parts(
     kinds: Mapping[str, type],
     where: str,
     sources: Sequence[str] | None = None,
-) -> list[Any]:
+) -> list[tuple[Any, Overrides]]:
     if not isinstance(tables, list) or not all(isinstance(table, Mapping) for table in tables):
         raise RecipeError(f"{where}: '{what}s' is not a list of tables; write [[{what}s]]")
-    parts: list[Any] = []
+    parts: list[tuple[Any, Overrides]] = []
     for number, table in enumerate(tables, 1):
         place = f"{where}: {what} {number}"
         kind = table.get("kind")
@@ -209,7 +220,7 @@ def _parse_parts(
         label = f"{place} ({table.get('name', kind)})"
         for plain in [table] if sources is None else _scopes(table, model, sources, label):
             check_names(plain, model, label, "setting")
-            parts.append(build(model, plain, label))
+            parts.append((build(model, plain, label), overrides_of(table, plain)))
     return parts
 
 
@@ -240,10 +251,16 @@ def _check_sources(recipe: Recipe, where: str) -> None:
         if names.count(name) > 1:
             raise RecipeError(f"{where}: two sources are named '{name}'; give each its own name")
     for stage in recipe.stages:
-        for name in stage.sources or ():
-            if name not in names:
-                what = f"source in stage {stage.name}"
-                raise RecipeError(f"{where}: {unknown_name(what, name, names)}")
+        _check_names(stage.sources or (), names, where, f"source in stage {stage.name}")
+        for setting, found in stage.named_sources().items():
+            what = f"source in {setting} of stage {stage.name}"
+            _check_names(found, stage.sources or names, where, what)
+
+
+def _check_names(found: Iterable[str], known: Sequence[str], where: str, what: str) -> None:
+    for name in found:
+        if name not in known:
+            raise RecipeError(f"{where}: {unknown_name(what, name, known)}")
 
 
 def _check_stages(recipe: Recipe, where: str) -> None:
@@ -303,31 +320,3 @@ def _shared_sources(one: Stage, other: Stage, everywhere: frozenset[str]) -> fro
             return frozenset()
     of = [everywhere if part.sources is None else set(part.sources) for part in (one, other)]
     return frozenset(of[0] & of[1])
-
-
-def _apply_override(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise RecipeError(f"--set {override}: expected key=value, e.g. seed=3 or output.shards=16")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *parents, last = key.strip().split(".")
-    target: Any = raw
-    for parent in parents:
-        if parent in ("sources", "stages") and target is raw and parent not in raw:
-            raise RecipeError(f"--set {override}: the recipe has no [[{parent}]]")
-        target = _descend(target, parent, override)
-    if not isinstance(target, dict):
-        raise RecipeError(f"--set {override}: name the source or stage, e.g. stages.split.seed=3")
-    target[last] = value
-
-
-def _descend(target: Any, name: str, override: str) -> Any:
-    if isinstance(target, list):
-        named = {str(part.get("name", part.get("kind"))): part for part in target}
-        if name not in named:
-            raise RecipeError(f"--set {override}: {unknown_name('name', name, named)}")
-        return named[name]
-    return target.setdefault(name, {})

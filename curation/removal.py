@@ -63,7 +63,9 @@ class Removals:
             mine = [place for place, name in enumerate(self._sources) if name == source]
             removals = list(self._unusual(source, merge_counts(records[place] for place in mine)))
             reasons = (
-                self._reasons(source, [paths[place] for paths in rejected for place in mine])
+                self._reasons(
+                    source, removals, [paths[place] for paths in rejected for place in mine]
+                )
                 if removals
                 else []
             )
@@ -141,8 +143,18 @@ class Removals:
                 }  # fmt: skip
         return None
 
-    def _reasons(self, source: str, files: Sequence[Path]) -> list[RemovalReason]:
-        common = sorted(self._removed[source].items(), key=lambda item: (-item[1], item[0]))
+    def _reasons(
+        self, source: str, found: Sequence[Removal], files: Sequence[Path]
+    ) -> list[RemovalReason]:
+        """Returns the most common reasons; one that no share counts is none of them."""
+        told = {(one.stage, one.reason) for one in (*found, *self.warnings) if one.source == source}
+        counted = {
+            (stage, reason): count
+            for (stage, reason), count in self._removed[source].items()
+            for own in [self._limit(source, stage, reason).own]
+            if not own or (stage, reason) in told or (own == "stage" and (stage, None) in told)
+        }
+        common = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
         return [
             RemovalReason(
                 stage=stage, reason=reason, documents=count,

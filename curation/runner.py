@@ -187,6 +187,7 @@ def _manifest(plan: Plan, funnel: Funnel, shards: list[Record], audit: list[Reco
         sources=sources,
         stages=list(funnel.stages.values()),
         rules=_rules(plan),
+        overrides=_overrides(plan),
         inputs=_inputs(plan),
         shards=entries,
         audit={f"audit/{Path(name).name}": file for r in audit for name, file in r.files.items()},
@@ -215,6 +216,13 @@ def _rules(plan: Plan) -> dict[str, list[dict[str, Any]]]:
         for rule in stage.rules():
             rules.setdefault(stage.name, []).append({**rule._asdict(), **scope})
     return rules
+
+
+def _overrides(plan: Plan) -> list[dict[str, list[str] | None]]:
+    return [
+        {name: list(settings) for name, settings in one._asdict().items() if settings is not None}
+        for one in plan.recipe.overrides
+    ]
 
 
 _OURS = {

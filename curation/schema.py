@@ -5,6 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from curation.errors import SchemaError
+
 DOCUMENT = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),  # make_doc_id(source, record_id)
@@ -103,3 +105,23 @@ def score(
     if low is not None or high is not None:
         metadata["range"] = f"[{'' if low is None else low}, {'' if high is None else high}]"
     return pa.field(name, dtype, metadata=metadata)
+
+
+def as_names(values: pa.Array, what: str) -> pa.Array:
+    """Returns a column by which documents are parted as strings; null stays null.
+
+    Args:
+        values: n values.
+        what: Names column and setting in the message ("stage exact_dedup: scope 'origin'").
+
+    Raises:
+        SchemaError: It holds what is no name: records, lists, or fractions.
+    """
+    kind, types = values.type, pa.types
+    names = types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind)
+    if names or types.is_integer(kind) or types.is_boolean(kind) or types.is_temporal(kind):
+        return values.cast(pa.string())
+    raise SchemaError(
+        f"{what} holds {kind}; expected words, whole numbers, booleans or times; "
+        "name another column"
+    )

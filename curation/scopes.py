@@ -13,12 +13,54 @@ tables of the source come first, and may have tables for languages themselves.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from curation.errors import RecipeError, unknown_name
 
 FOR_SOURCE, FOR_LANGUAGE = "for_source", "for_language"
 TABLES = (FOR_SOURCE, FOR_LANGUAGE)
+
+
+class Overrides(NamedTuple):
+    """Names of the settings that tables give to one part of a stage, by the table.
+
+    What the stage itself is given later on does not reach a part that has a setting of its own.
+    """
+
+    source: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+    both: tuple[str, ...] | None = None
+    """Those of the source's own table for the language; None: there is no such table."""
+
+    def follows(self, name: str, *, source: bool, language: bool) -> bool:
+        """Says whether a setting reaches the part.
+
+        Args:
+            name: The setting.
+            source: It is given in the table for the part's source,
+            language: in that for its language (both: in the one within the other).
+        """
+        if source and language:
+            return True
+        if language:
+            return self.both is None
+        own = {*self.language, *(self.both or ())}
+        return name not in (own if source else own | {*self.source})
+
+
+def overrides_of(table: Mapping[str, Any], part: Mapping[str, Any]) -> Overrides:
+    """Returns which settings of a part that `expand_scopes` made are those of its tables."""
+    by_source = table.get(FOR_SOURCE) or {}
+    [source, *_] = part.get("sources") or [None]
+    [language, *_] = part.get("languages") or [None]
+    of_source = by_source.get(source, {})
+    both = (of_source.get(FOR_LANGUAGE) or {}).get(language)
+    of_language = {} if both is not None else (table.get(FOR_LANGUAGE) or {}).get(language, {})
+    return Overrides(
+        tuple(sorted(set(of_source) - set(TABLES))),
+        tuple(sorted(of_language)),
+        None if both is None else tuple(sorted(both)),
+    )
 
 
 def scoped_tables(table: dict[str, Any]) -> Iterator[dict[str, Any]]:

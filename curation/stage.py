@@ -7,7 +7,7 @@ docstring under each, `writes`, `rules`, and the work (`open`, or `keys` and `de
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -53,6 +53,11 @@ class Stage(BaseModel, ABC):
     selects: ClassVar[frozenset[str]] = frozenset()
     """Reasons that select by design, such as a language or a share to keep: however many documents
     of a source they reject, the over-removal guard takes it as meant."""
+    entangled: ClassVar[frozenset[str]] = frozenset()
+    """Reasons of rules whose bound decides more than whether a document stays: its text, or what
+    becomes of others. What another bound would do, only a run can tell."""
+    alike: ClassVar[frozenset[str]] = frozenset()
+    """Values of settings in words between which only rules change, neither texts nor scores."""
 
     kind: str
     name: str = ""
@@ -101,6 +106,14 @@ class Stage(BaseModel, ABC):
     def implied(self) -> "tuple[Stage, ...]":
         """Returns the stages that a setting of this one asks for; they follow it directly."""
         return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns what a user should know before a run, such as what was not read of a file."""
+        return ()
+
+    def named_sources(self) -> Mapping[str, Iterable[str]]:
+        """Returns, by setting, the names of sources in it: they must be among the recipe's."""
+        return {}
 
     @abstractmethod
     def writes(self) -> pa.Schema:

@@ -3,9 +3,9 @@
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from curation.errors import RecipeError, unknown_name
 
@@ -58,10 +58,29 @@ def build(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "settings"
-        plain = isinstance(first["input"], str | int | float | bool)
-        found = f" (found {first['input']!r:.80})" if plain else ""
-        more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{where}: {place}: {message}{found}{more}") from error
+        raise RecipeError(f"{where}: {_first(error)}") from error
+
+
+def check_value(model: type[BaseModel], name: str, value: Any, where: str) -> Any:
+    """Returns the value of one setting as its field has it; validators of the model are not asked.
+
+    Raises:
+        RecipeError: It does not fit the field.
+    """
+    field = model.model_fields[name]
+    checked: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+    try:
+        return checked.validate_python(value)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first(error, name)}") from error
+
+
+def _first(error: ValidationError, name: str = "") -> str:
+    """Says in one line the first thing that does not fit: where, what was found, what is more."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in (*([name] if name else []), *first["loc"]))
+    plain = isinstance(first["input"], str | int | float | bool)
+    found = f" (found {first['input']!r:.80})" if plain else ""
+    more = f"; and {error.error_count() - 1} more" if error.error_count() > 1 else ""
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place or 'settings'}: {message}{found}{more}"

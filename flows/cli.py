@@ -95,6 +95,8 @@ def run(
     """Run a recipe: raw text in, shards, audit and card out; finished work is reused.
 
     Example: `curate run data/recipes/demo.toml --out data/out/demo --workers 2`
+
+    With other settings: `--set seed=3 --set stages.minhash_dedup.threshold=0.7`
     """
     out = _needed_out(out, recipe)
     if no_prefect and runner is not Runner.local:
@@ -149,10 +151,12 @@ def _plan_and_options(recipe: Path, overrides: list[str] | None, **options: Any)
     from curation.passes import RunOptions
     from curation.plan import make_plan
     from curation.recipe import load_recipe
+    from flows import display
 
     out = (options.pop("out") or Path("data/out") / recipe.stem).absolute()
     work = options.pop("work")
     loaded = make_plan(load_recipe(recipe, overrides or ()))
+    display.note(note for stage in loaded.recipe.stages for note in stage.notes())
     return loaded, RunOptions(out=out, work=work and work.absolute(), **options)
 
 
@@ -206,7 +210,7 @@ def _guarded(command: Callable[[], None]) -> None:
 
 def main() -> None:
     """Entry point of the `curate` command."""
-    _guarded(app)
+    _guarded(lambda: app(prog_name="curate"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +165,12 @@ def warn(manifest: Manifest) -> None:
     for line in explain(manifest.warnings):
         prefix = "" if line.startswith(" ") else "warning: "
         ERR.print(Text(one_line(f"{prefix}{line}")), soft_wrap=True)
+
+
+def note(lines: Iterable[str]) -> None:
+    """Prints what a user should know before a run on stderr, each line once."""
+    for line in dict.fromkeys(lines):
+        ERR.print(Text(one_line(f"warning: {line}")), soft_wrap=True)
 
 
 def places(out: Path, manifest: Manifest) -> Text:

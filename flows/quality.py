@@ -82,6 +82,7 @@ def train_quality(
 def _print_record(out: Path, record: "QualityRecord") -> None:
     from rich.table import Table
 
+    from curation.quality.report import as_setting
     from flows import display
 
     found = record.held_out
@@ -89,7 +90,7 @@ def _print_record(out: Path, record: "QualityRecord") -> None:
     for bound in found.bounds:
         table.add_row(
             f"{bound.keep_rate:.0%}",
-            f"{bound.min_score:.6f}",
+            as_setting(bound.min_score),
             f"{bound.precision:.3f}",
             f"{bound.recall:.3f}",
             f"{bound.negatives_kept:.1%}",

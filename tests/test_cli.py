@@ -204,6 +204,11 @@ def test_the_guard_stops_a_run_and_warns_in_another(
         (("run", "recipe.toml"), 2, "curate run needs --out DIR"),
         (("run", "recipe.toml", "--out", "x", "--set", "sede=1"), 2, "did you mean 'seed'?"),
         (
+            ("run", "recipe.toml", "--out", "x", "--set", "minhash_dedup.threshold=0.7"),
+            2,
+            "write --set stages.minhash_dedup.threshold=0.7",
+        ),
+        (
             ("run", "recipe.toml", "--out", "x", "--set", "stages.split.eval_share=3"),
             2,
             "stage 5 (split): eval_share",
@@ -244,9 +249,48 @@ def test_a_mistake_is_one_line(
     assert not Path("x").exists()
 
 
-def test_wrong_usage_ends_with_2(curate: Curate) -> None:
-    assert curate("run").code == 2
-    assert curate("nonsense").code == 2
+def test_what_was_not_read_of_a_list_is_a_warning(
+    project: Path, tmp_path: Path, curate: Curate
+) -> None:
+    (tmp_path / "list.txt").write_text("köln.example\nbonn.example\n", encoding="latin-1")
+    text = f'{RECIPE}\n[[stages]]\nkind = "url_filter"\nblock = ["list.txt"]\n'
+    (tmp_path / "recipe.toml").write_text(text.replace('"a.jsonl", "b.jsonl"', '"list.txt"'))
+    ended = curate("plan", tmp_path / "recipe.toml")
+    assert ended.code == 0
+    assert ended.err.startswith("warning: stage url_filter: block ")
+    assert "1 of 2 lines are not UTF-8 and were not read; convert the file" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run",), "curate run: missing argument 'RECIPE'; see curate run --help"),
+        (("nonsense",), "curate: no such command 'nonsense'; see curate --help"),
+        (("shwo", "out"), "no such command 'shwo'. Did you mean 'show'?; see curate --help"),
+        (("--nonsense",), "curate: no such option: --nonsense"),
+        (("show", "out", "--sample", "0"),
+         "curate show: invalid value for '--sample': "),
+        (("show", "out", "--samples", "1"), "curate show: no such option: --samples"),
+        (("stats", "out", "--by", "colour"), "'colour' is not one of 'source', 'domain'"),
+        (("decide", "out"), "curate decide: missing option '--set'"),
+        (("trace", "out"), "curate trace: missing argument 'DOC_ID|URL'"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_line_and_ends_with_2(
+    curate: Curate, arguments: tuple[str, ...], message: str
+) -> None:
+    ended = curate(*arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("error: ")
+    assert ended.err.count("\n") == 1
+    assert message in ended.err
+
+
+def test_without_a_command_comes_the_help(curate: Curate) -> None:
+    ended = curate()
+    assert ended.code == 2
+    assert "Usage: curate" in ended.out + ended.err
 
 
 def test_every_command_has_help_with_an_example(curate: Curate) -> None:
@@ -261,6 +305,7 @@ def test_every_command_has_help_with_an_example(curate: Curate) -> None:
         ended = curate(name, "--help")
         assert ended.code == 0
         assert f"curate {name}" in ended.out
+    assert "--set stages.minhash_dedup.threshold=0.7" in curate("run", "--help").out
 
 
 def interrupted(project: Path, out: Path, number: int, after: str) -> Ended:

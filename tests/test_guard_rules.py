@@ -122,8 +122,8 @@ def test_pages_in_other_languages_are_no_reason_to_stop(tmp_path: Path) -> None:
     assert "language" in Language.selects
 
 
-def judged(guard: Any, *segments: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What is unusual in a source of 1,000 documents, by the rejects of each segment's stages."""
+def removed(guard: Any, *segments: dict[str, Any]) -> Removals:
+    """What was removed of a source of 1,000 documents, by the rejects of each segment's stages."""
     plan: Any = SimpleNamespace(
         recipe=SimpleNamespace(guard=Guard.model_validate(guard)),
         shards=[SimpleNamespace(source=SimpleNamespace(name="web"))] * 2,
@@ -132,16 +132,20 @@ def judged(guard: Any, *segments: dict[str, Any]) -> list[tuple[Any, ...]]:
         ],
     )
     removals, left = Removals(plan), 1000
+    for segment in segments:
+        counts = []
+        for stage, rejects in segment.items():
+            counts.append(StageCount(name=stage, kind=stage, documents_in=left, rejects=rejects))
+            left -= sum(rejects.values())
+        empty = Record(key="", stages=[StageCount(name=name, kind=name) for name in segment])
+        removals.check([Record(key="", stages=counts), empty], [])
+    return removals
+
+
+def judged(guard: Any, *segments: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """What of it is unusual."""
     try:
-        for segment in segments:
-            counts = []
-            for stage, rejects in segment.items():
-                counts.append(
-                    StageCount(name=stage, kind=stage, documents_in=left, rejects=rejects)
-                )
-                left -= sum(rejects.values())
-            empty = Record(key="", stages=[StageCount(name=name, kind=name) for name in segment])
-            removals.check([Record(key="", stages=counts), empty], [])
+        removals = removed(guard, *segments)
     except RemovalError as error:
         return [("stop", str(error).split(" rejected ")[0])]
     return [
@@ -192,6 +196,25 @@ def judged(guard: Any, *segments: dict[str, Any]) -> list[tuple[Any, ...]]:
 )  # fmt: skip
 def test_what_is_unusual(guard: Any, segments: Any, expected: Any) -> None:
     assert judged(guard, *segments) == expected
+
+
+@pytest.mark.parametrize(
+    ("guard", "segment", "expected"),
+    [
+        # The share of all stages is of documents that no rule was meant to take.
+        ({}, {"pick": {"no": 700}, "a": {"x": 90}, "b": {"y": 80}}, ["a.x 90", "b.y 80"]),
+        ({}, {"pick": {"no": 1000}}, ["pick.no 1000"]),
+        ({"rules": {"a": {"warn_above": 0.4}}}, {"a": {"x": 450}, "b": {"y": 300}},
+         ["a.x 450", "b.y 300"]),
+        ({"rules": {"a": {"warn_above": 0.9}}}, {"a": {"x": 500}, "b": {"y": 300}}, ["b.y 300"]),
+    ],
+)  # fmt: skip
+def test_the_reasons_that_are_told_are_those_that_count(
+    guard: Any, segment: Any, expected: list[str]
+) -> None:
+    for warning in removed(guard, {"read": {}, **segment}).warnings:
+        found = [f"{one.stage}.{one.reason} {one.documents}" for one in warning.reasons]
+        assert found == expected
 
 
 @pytest.mark.parametrize(

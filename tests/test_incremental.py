@@ -164,6 +164,24 @@ def check_the_answers(directory: Path, manifest: Manifest) -> None:
         assert route.twin["dataset"] == "growing"
 
 
+def test_a_document_that_comes_again_is_traced_to_the_dataset_that_has_it(tmp_path: Path) -> None:
+    texts = make_texts(60, 4)
+    write_month(tmp_path / "docs.jsonl", texts, 0)
+    run_here(recipe(tmp_path, {"docs": ["docs.jsonl"]}), tmp_path / "last")
+    write_month(tmp_path / "docs.jsonl", [*texts, *make_texts(20, 5), texts[3] + " more"], 0)
+    again = recipe(tmp_path, {"docs": ["docs.jsonl"]}, *against(tmp_path / "last"))
+    run_here(again, tmp_path / "next")
+    theirs = {doc_id for doc_id, _ in kept(tmp_path / "last", "docs")}
+    audited = pq.read_table(tmp_path / "next" / "audit" / "documents-00000.parquet").to_pylist()
+    members = [one for one in audited if one["other_id"] in theirs]
+    assert len({one["other_id"] == one["doc_id"] for one in members}) == 2
+    for one in members:
+        [route] = audit.trace(tmp_path / "next", one["doc_id"])
+        assert route.twin is not None
+        assert route.twin["source"] == "dataset growing"
+        assert (route.twin["doc_id"], route.twin["verdict"]) == (one["other_id"], "kept")
+
+
 @pytest.mark.slow
 def test_three_months_one_after_the_other(tmp_path: Path) -> None:
     texts = [*months(5), make_texts(20, 8) + months(5)[1][20:50]]

@@ -50,6 +50,14 @@ def stage(**values: Any) -> dict[str, Any]:
             r"unknown source in stage normalize 'wep'; known: web; did you mean 'web'\?",
         ),
         (
+            stage(kind="mix", weights={"web": 1, "wep": 2}),
+            r"unknown source in weights of stage mix 'wep'; known: web; did you mean 'web'\?",
+        ),
+        (
+            stage(kind="exact_dedup", keep=["source"], source_priority=["wen"]),
+            r"source in source_priority of stage exact_dedup 'wen'; .*did you mean 'web'\?",
+        ),
+        (
             recipe(stages=[{"kind": "normalize"}, {"kind": "normalize"}]),
             r"two stages named 'normalize' apply to source 'web'",
         ),
@@ -151,9 +159,24 @@ def test_overrides_go_by_name(tmp_path: Path) -> None:
     assert recipe.output.shards == 2
 
 
+def test_an_override_is_for_all_stages_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    quality = '[[stages]]\nkind = "gopher_quality"\nname = "q"\nsources = ["{}"]\n'
+    sources = '[[sources]]\nname = "forum"\nkind = "text"\npaths = ["*.txt"]\n'
+    path.write_text(RECIPE_TOML + sources + quality.format("web") + quality.format("forum"))
+    recipe, _ = load_recipe(
+        path, ["stages.q.min_words=7", "stages.q.for_source.forum.max_words=900"]
+    )
+    found = [stage.model_dump() for stage in recipe.stages if stage.name == "q"]
+    assert [(one["min_words"], one["max_words"]) for one in found] == [(7, 100_000), (7, 900)]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("name.of.x=3", "--set name.of.x=3: what stands before 'of' is no table"),
+        ("split.eval_share=0.3", "'split' is one of the recipe's stages; write --set stages.split"),
+        ("web.license=CC0", "one of the recipe's sources; write --set sources.web.license=CC0"),
         ("seed", "--set seed: expected key=value"),
         ("stages.splitt.seed=1", "unknown name 'splitt'; known: split; did you mean 'split'"),
         ("sed=1", "unknown setting 'sed'"),

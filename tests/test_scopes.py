@@ -1,11 +1,13 @@
 """Settings for one source or one language: how they expand, and whom they reach."""
 
+import json
 from typing import Any
 
 import pytest
 
 from curation.errors import RecipeError
 from curation.recipe import Recipe, parse_recipe
+from curation.scopes import Overrides, expand_scopes, overrides_of
 from curation.segment import SegmentRun, Verdicts
 from curation.stage import BatchStage
 from tests.conftest import make_batch
@@ -118,3 +120,67 @@ def test_two_stages_of_one_name_must_not_reach_the_same_documents() -> None:
     with pytest.raises(RecipeError, match="two stages named 'gopher_quality' apply to source"):
         _recipe(LANGUAGE, one, other)
     assert _recipe(LANGUAGE, one, {**other, "languages": ["sv"]})
+
+
+def test_a_part_knows_which_settings_its_tables_gave_it() -> None:
+    recipe = _recipe(
+        LANGUAGE,
+        {
+            "kind": "gopher_quality",
+            "min_words": 40,
+            "for_language": {"de": {"min_words": 30}},
+            "for_source": {
+                "forum": {"max_words": 900, "for_language": {"fi": {"min_words": 20}}},
+            },
+        },
+    )
+    assert recipe.overrides == (
+        Overrides(),
+        Overrides(),
+        Overrides(language=("min_words",)),
+        Overrides(source=("max_words",)),
+        Overrides(source=("max_words",), language=("min_words",)),
+        Overrides(source=("max_words",), both=("min_words",)),
+    )
+
+
+@pytest.mark.parametrize("source", [None, "web", "forum"])
+@pytest.mark.parametrize("language", [None, "de", "fi"])
+@pytest.mark.parametrize("name", ["min_words", "max_words", "max_mean_word_chars"])
+def test_what_follows_a_setting_is_what_expanding_gives(
+    source: str | None, language: str | None, name: str
+) -> None:
+    """Where a setting is given in a table, the parts that follow it are those that then have it."""
+    table: dict[str, Any] = {
+        "kind": "gopher_quality",
+        "for_language": {"de": {"min_words": 30}},
+        "for_source": {
+            "forum": {"max_words": 900, "for_language": {"fi": {"min_words": 20}}},
+            "web": {"min_words": 44},
+        },
+    }
+    parts = expand_scopes(table, ["web", "forum"], "stage")
+    changed: dict[str, Any] = json.loads(json.dumps(table))
+    at = changed
+    for scope, own in (("for_source", source), ("for_language", language)):
+        at = at.setdefault(scope, {}).setdefault(own, {}) if own else at
+    at[name] = 7
+    after = expand_scopes(changed, ["web", "forum"], "stage")
+    for part in parts:
+        inside = source in (None, *part["sources"]) and language in (
+            None,
+            *part.get("languages", ()),
+        )
+        if not inside:
+            continue
+        [same] = [
+            one
+            for one in after
+            if source in (None, *one["sources"])
+            and one["sources"] == part["sources"]
+            and one.get("languages") == part.get("languages")
+        ]
+        follows = overrides_of(table, part).follows(
+            name, source=source is not None, language=language is not None
+        )
+        assert (same.get(name) == 7) == follows

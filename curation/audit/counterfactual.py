@@ -2,56 +2,75 @@
 
 A rejected document keeps its scores and all bounds that it broke, so the rules of its segment can
 be decided again exactly. What later segments would say of a document that comes back is not known:
-they never saw it. And where other documents come in, a stage that decides between documents may
-choose others. Both are said beside the counts.
+they never saw it. And where other documents come to a stage that decides between documents, or some
+no longer do, it may choose others. Both are said beside the counts.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
-from curation.audit.bounds import Bound, changed_bounds
+from curation.audit.bounds import Asked, Bound, changed_bounds
+from curation.audit.order import ROOM, Moved, Order, position_of
 from curation.audit.scope import scope_sql
 from curation.audit.tables import connect, literal, quoted, rows
 from curation.errors import DataError
-from curation.manifest import Manifest, read_manifest
-from curation.stage import GlobalStage
-from curation.stages import KINDS
+from curation.manifest import read_manifest
+from curation.schema import LANGUAGE_LABEL
 
+_BREAK = "STRUCT(place BIGINT, stage VARCHAR, reason VARCHAR, value DOUBLE, bound DOUBLE)"
+
+# Of all that a document breaks, the first in the order of stages and rules is the reason; those
+# that it broke are listed in this order. Most documents neither lose nor gain one: they drop out
+# before anything is put in order.
 _FLIPS = """
 CREATE TEMP TABLE flips AS
 WITH judged AS (
-    SELECT doc_id, record_id, source, url, verdict, stage, reason, value, bound, text_bytes,
+    SELECT doc_id, record_id, source, {scopes} url, verdict, stage, reason, value, bound,
+        text_bytes,
         [item FOR item IN coalesce(broken, []) IF NOT ({lifted})] AS remaining,
         len(coalesce(broken, [])) > len(remaining) AS touched,
         [item FOR item IN [{added}] IF item IS NOT NULL] AS added
-    FROM documents)
-SELECT * EXCLUDE (touched),
+    FROM documents),
+placed AS MATERIALIZED (
+    SELECT *, remaining[1] AS left_over, list_sort(added)[1] AS new,
+        CASE WHEN verdict = 'rejected' THEN {place} END AS place,
+        CASE WHEN len(remaining) > 0 THEN {left_place} END AS left_place
+    FROM judged WHERE touched OR len(added) > 0),
+decided AS MATERIALIZED (
+    SELECT * EXCLUDE (touched, remaining, added, left_over, new, left_place),
+        CASE WHEN left_over IS NULL OR new.place < left_place THEN new
+            ELSE CAST(struct_pack(place := left_place, stage := left_over.stage,
+                reason := left_over.reason, value := left_over.value, bound := left_over.bound)
+                AS {struct}) END AS why
+    FROM placed)
+SELECT *,
     CASE
         WHEN verdict = 'kept' THEN 'leaving'
-        WHEN len(remaining) + len(added) > 0 THEN 'staying'
+        WHEN why IS NOT NULL THEN 'staying'
         WHEN text_bytes IS NULL THEN 'unknown'
         ELSE 'returning'
-    END AS flip,
-    coalesce(remaining[1], added[1]) AS why
-FROM judged
-WHERE (verdict = 'kept' AND len(added) > 0)
-    OR (verdict = 'rejected' AND touched
-        AND NOT list_contains([item.stage || '.' || item.reason FOR item IN remaining],
-                              stage || '.' || reason)
-        AND NOT list_contains([item.stage || '.' || item.reason FOR item IN added],
-                              stage || '.' || reason))
+    END AS flip
+FROM decided
+WHERE CASE WHEN verdict = 'kept' THEN why IS NOT NULL
+    ELSE why IS NULL OR why.stage <> stage OR why.reason <> reason END
 """
 
+_MOVED = """
+SELECT flip, source, place, why.place AS new_place, count(*) AS documents FROM flips GROUP BY ALL
+"""
+
+# A twin that met the stage that compared them, and would not any more; the member still would.
 _FREED = """
-SELECT lost.why.stage AS stage, member.stage AS dedup, count(DISTINCT member.doc_id) AS documents
-FROM flips AS lost
-JOIN clusters ON clusters.survivor = lost.doc_id AND lost.flip = 'leaving'
-JOIN documents AS member ON member.doc_id = clusters.member AND member.other_id IS NOT NULL
-GROUP BY ALL
+SELECT count(DISTINCT member.doc_id) AS documents
+FROM documents AS member
+LEFT JOIN clusters ON clusters.member = member.doc_id
+JOIN flips AS twin ON twin.doc_id IN (member.other_id, clusters.survivor)
+WHERE member.other_id IS NOT NULL
+    AND (twin.place IS NULL OR twin.place >= {decided}) AND twin.why.place < {decided}
+    AND NOT EXISTS (FROM flips WHERE flips.doc_id = member.doc_id AND flips.why.place < {decided})
 """
 
 
@@ -82,7 +101,7 @@ class Outcome(NamedTuple):
     leaving: Flips
     """Kept so far, and now rejected."""
     staying: Flips
-    """Free of the reason that rejected them, and rejected by another rule that saw them."""
+    """Rejected so far, and now by another rule that saw them."""
     unknown: Flips
     """Free of the reason that rejected them, but without a text that anything else could score."""
     undecided_by: dict[str, int]
@@ -106,32 +125,28 @@ def decide(directory: Path, settings: Sequence[str], *, examples: int = 5) -> Ou
         DataError: The dataset has no such scores.
     """
     manifest = read_manifest(directory)
-    bounds = changed_bounds(manifest, settings)
-    order = _Order(manifest)
+    asked = changed_bounds(manifest, settings)
+    order = Order(manifest, asked.reasons)
     with connect(directory) as connection:
-        _find_flips(connection, bounds)
+        _find_flips(connection, asked, order)
         fates = {
             fate: _flips(connection, fate, examples)
             for fate in ("returning", "leaving", "staying", "unknown")
         }
-        repeated = _some_ids_repeat(connection)
-        freed = sum(
-            row["documents"]
-            for row in rows(connection, _FREED)
-            if order.is_before(row["stage"], row["dedup"])
-        )
-    undecided = _undecided_by(order, fates["returning"])
-    again = order.global_after(
-        [group["stage"] for group in fates["returning"].groups]
-        + [group["new_stage"] for group in fates["leaving"].groups]
-    )
-    if not repeated:  # a single id passes wherever it comes from
-        for name in order.unique:
-            undecided.pop(name, None)
-        again = [name for name in again if name not in order.unique]
+        moved = [
+            Moved(
+                row["flip"], row["source"], position_of(row["place"]),
+                position_of(row["new_place"]), row["documents"],
+            )
+            for row in rows(connection, _MOVED)
+        ]  # fmt: skip
+        repeat = _some_ids_repeat(connection)
+        freed = _freed(connection, order)
+    undecided = order.never_saw(moved, ids_repeat=repeat)
+    again = order.decide_again(moved, ids_repeat=repeat)
     kept = manifest.totals.documents_kept
     return Outcome(
-        bounds=[bound for bound in bounds if bound.changed],
+        bounds=[bound for bound in asked.bounds if bound.changed],
         kept=kept,
         kept_so_far=kept + fates["returning"].documents - fates["leaving"].documents,
         exact=not (undecided or again or fates["unknown"].documents),
@@ -142,57 +157,71 @@ def decide(directory: Path, settings: Sequence[str], *, examples: int = 5) -> Ou
     )
 
 
-def _find_flips(connection: duckdb.DuckDBPyConnection, bounds: Sequence[Bound]) -> None:
+def _find_flips(connection: duckdb.DuckDBPyConnection, asked: Asked, order: Order) -> None:
     columns = connection.view("documents").columns
-    for bound in bounds:
+    for bound in asked.bounds:
         if bound.column not in columns:
             raise DataError(
                 f"rule {bound.stage}.{bound.reason}: the audit has no column '{bound.column}'; "
                 "the dataset was made without that score; run again"
             )
     rules: dict[tuple[str, str], list[Bound]] = {}
-    for bound in bounds:
+    for bound in asked.bounds:
         rules.setdefault((bound.stage, bound.reason), []).append(bound)
     lifted = [
         f"(item.stage = {literal(stage)} AND item.reason = {literal(reason)} "
-        f"AND ({_scope(pieces)}))"
+        f"AND ({' OR '.join(scope_sql(piece.scope) for piece in pieces)}))"
         for (stage, reason), pieces in rules.items()
     ]
-    added = [_broken(stage, reason, pieces) for (stage, reason), pieces in rules.items()]
+    added = [_broken(pieces, order) for pieces in rules.values()]
     connection.execute(
-        _FLIPS.format(lifted=" OR ".join(lifted) or "false", added=", ".join(added) or "NULL")
+        _FLIPS.format(
+            struct=_BREAK,
+            place=order.place_sql("stage", "reason"),
+            left_place=order.place_sql("remaining[1].stage", "remaining[1].reason"),
+            scopes=f"{quoted(LANGUAGE_LABEL)}," if LANGUAGE_LABEL in columns else "",
+            lifted=" OR ".join(lifted) or "false",
+            added=", ".join(added) or f"CAST(NULL AS {_BREAK})",
+        )
     )
 
 
-def _scope(pieces: Sequence[Bound]) -> str:
-    return " OR ".join(f"({scope_sql(piece.scope)})" for piece in pieces)
-
-
-def _broken(stage: str, reason: str, pieces: Sequence[Bound]) -> str:
+def _broken(pieces: Sequence[Bound], order: Order) -> str:
     """Returns, in SQL, what a document breaks of one rule: a struct, or null.
 
     NaN and null lie inside of all bounds, as they do in `curation.segment`.
     """
-    value = f"CAST({quoted(pieces[0].column)} AS DOUBLE)"
-    cases = [f"WHEN {scope_sql(piece.scope)} THEN {_side(piece, value)}" for piece in pieces]
-    bound = f"CASE WHEN {value} IS NULL OR isnan({value}) THEN NULL {' '.join(cases)} END"
-    return (
-        f"CASE WHEN {bound} IS NOT NULL THEN {{'stage': {literal(stage)}, "
-        f"'reason': {literal(reason)}, 'value': {value}, 'bound': {bound}}} END"
-    )
+    cases = " ".join(f"WHEN {scope_sql(one.scope)} THEN {_sides(one, order)}" for one in pieces)
+    return f"CAST(CASE {cases} END AS {_BREAK})"
 
 
-def _side(piece: Bound, value: str) -> str:
-    cases = []
-    if piece.low is not None:
-        cases.append(f"WHEN {value} < {_double(piece.low)} THEN {_double(piece.low)}")
-    if piece.high is not None:
-        cases.append(f"WHEN {value} > {_double(piece.high)} THEN {_double(piece.high)}")
-    return f"(CASE {' '.join(cases)} END)" if cases else "CAST(NULL AS DOUBLE)"
+def _sides(piece: Bound, order: Order) -> str:
+    value = f"CAST({quoted(piece.column)} AS DOUBLE)"
+    place = order.rule_place_sql(piece.stage, piece.reason)
+    stage, reason = literal(piece.stage), literal(piece.reason)
+    cases = [
+        f"WHEN {value} {sign} {_double(bound)} THEN struct_pack("
+        f"place := {place}, stage := {stage}, reason := {reason}, "
+        f"value := {value}, bound := {_double(bound)})"
+        for sign, bound in (("<", piece.low), (">", piece.high))
+        if bound is not None
+    ]
+    return f"CASE WHEN isnan({value}) THEN NULL {' '.join(cases)} END" if cases else "NULL"
 
 
 def _double(number: float) -> str:
     return f"CAST('{float(number)!r}' AS DOUBLE)"
+
+
+def _freed(connection: duckdb.DuckDBPyConnection, order: Order) -> int:
+    positions = order.deciding_positions()
+    if not positions:
+        return 0
+    whens = " ".join(
+        f"WHEN {literal(name)} THEN {position * ROOM}" for name, position in positions.items()
+    )
+    [found] = rows(connection, _FREED.format(decided=f"(CASE member.stage {whens} END)"))
+    return int(found["documents"])
 
 
 def _flips(connection: duckdb.DuckDBPyConnection, fate: str, examples: int) -> Flips:
@@ -221,76 +250,6 @@ def _some_ids_repeat(connection: duckdb.DuckDBPyConnection) -> bool:
         "GROUP BY doc_id HAVING count(*) > 1 LIMIT 1"
     ).fetchall()
     return bool(found)
-
-
-def _undecided_by(order: "_Order", returning: Flips) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for group in returning.groups:
-        for stage in order.never_saw(group["stage"], group["source"]):
-            counts[stage] += group["documents"]
-    return {stage: counts[stage] for stage in order.names if stage in counts}
-
-
-class _Order:
-    """Which stages a document meets after it was rejected by one, and which of them it does not."""
-
-    def __init__(self, manifest: Manifest) -> None:
-        self.names = [stage.name for stage in manifest.stages]
-        self.unique = [stage.name for stage in manifest.stages if stage.kind == "unique_id"]
-        self._score_all = bool(manifest.recipe.get("score_all", True))
-        self._global = {
-            stage.name for stage in manifest.stages
-            if issubclass(KINDS.get(stage.kind, object), GlobalStage)
-        }  # fmt: skip
-        self._rejecting = self._global | set(manifest.rules)
-        self._segment = self._segments()
-        self._sources = _stage_sources(manifest)
-
-    def _segments(self) -> dict[str, int]:
-        """As `curation.plan` lays them out: a global stage after a batch stage begins one."""
-        segment, before_is_global = 0, False
-        segments = {}
-        for name in self.names:
-            is_global = name in self._global
-            segment += is_global and not before_is_global
-            before_is_global = is_global
-            segments[name] = segment
-        return segments
-
-    def is_before(self, stage: str, other: str) -> bool:
-        """Whether what `stage` rejects is gone before `other`, a global stage, decides."""
-        return self._segment[stage] < self._segment[other]
-
-    def never_saw(self, stage: str, source: str) -> list[str]:
-        """Returns the rejecting stages that a document has not met when `stage` rejects it."""
-        later = self.names[self.names.index(stage) + 1 :]
-        return [
-            name for name in later
-            if (not self._score_all or name in self._global or self.is_before(stage, name))
-            and name in self._rejecting and source in self._sources.get(name, (source,))
-        ]  # fmt: skip
-
-    def global_after(self, stages: Sequence[str]) -> list[str]:
-        """Returns the global stages that come after any of some stages has decided."""
-        return [
-            name
-            for name in self.names
-            if name in self._global and any(self._is_later(name, stage) for stage in stages)
-        ]
-
-    def _is_later(self, name: str, stage: str) -> bool:
-        both_global = name in self._global and stage in self._global
-        if both_global and self._segment[name] == self._segment[stage]:
-            return self.names.index(name) > self.names.index(stage)
-        return self.is_before(stage, name)
-
-
-def _stage_sources(manifest: Manifest) -> dict[str, set[str]]:
-    """Returns the sources that each stage is for; a stage of the recipe that names none: all."""
-    sources: dict[str, set[str]] = {}
-    for part in manifest.recipe["stages"]:
-        sources.setdefault(part["name"], set()).update(part.get("sources") or manifest.sources)
-    return sources
 
 
 def outcome_json(outcome: Outcome) -> Mapping[str, Any]:

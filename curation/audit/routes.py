@@ -107,27 +107,42 @@ def _kept_twin(directory: Path, document: dict[str, Any]) -> dict[str, Any] | No
     """
     seen: set[str] = set()
     twin: dict[str, Any] | None = None
-    other = document["other_id"]
+    member, other = document["doc_id"], document["other_id"]
     with connect(directory) as connection:
         while other and other not in seen:
             seen.add(other)
+            elsewhere = _elsewhere(connection, member, other)
+            if elsewhere is not None:
+                return elsewhere
             found = rows(
                 connection,
                 "SELECT doc_id, url, source, verdict, reason, other_id FROM documents "
                 "WHERE doc_id = $1 ORDER BY verdict LIMIT 1",
                 other,
             )
-            twin = found[0] if found else _elsewhere(connection, document["doc_id"])
-            other = twin["other_id"] if twin and twin["verdict"] == "rejected" else None
+            twin = found[0] if found else None
+            member, other = other, twin["other_id"] if twin else None
+            if twin is not None and twin["verdict"] == "kept":
+                break
     return twin
 
 
-def _elsewhere(connection: duckdb.DuckDBPyConnection, doc_id: str) -> dict[str, Any] | None:
+def _elsewhere(
+    connection: duckdb.DuckDBPyConnection, member: str, other: str
+) -> dict[str, Any] | None:
+    """Returns the twin of a duplicate where it is in another dataset.
+
+    Asked before this dataset's own rows: the same ids come again in another month, and a document
+    that did not change is a duplicate of itself.
+    """
+    if "dataset" not in connection.view("clusters").columns:  # an older version made them
+        return None
     found = rows(
         connection,
         "SELECT survivor AS doc_id, NULL AS url, 'dataset ' || dataset AS source, "
         "'kept' AS verdict, dataset FROM clusters "
-        "WHERE member = $1 AND dataset IS NOT NULL LIMIT 1",
-        doc_id,
+        "WHERE member = $1 AND via = $2 AND dataset IS NOT NULL LIMIT 1",
+        member,
+        other,
     )
     return found[0] if found else None

@@ -57,7 +57,7 @@ def render_report(name: str, record: QualityRecord, plot: str | None) -> str:
         "",
         *_table("wanted | min_score | kept | precision | recall | negatives kept"),
         *[
-            f"| {bound.keep_rate:.0%} | {bound.min_score:.6g} | {bound.kept:.2%} "
+            f"| {bound.keep_rate:.0%} | {as_setting(bound.min_score)} | {bound.kept:.2%} "
             f"| {bound.precision:.4f} | {bound.recall:.4f} | {bound.negatives_kept:.2%} |"
             for bound in found.bounds
         ],
@@ -75,6 +75,16 @@ def render_report(name: str, record: QualityRecord, plot: str | None) -> str:
         "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def as_setting(min_score: float) -> str:
+    """Returns a bound as a recipe can take it: a score has twelve decimals, and all of them count.
+
+    Examples:
+        >>> as_setting(0.99999970643)
+        '0.99999970643'
+    """
+    return f"{min_score:.12f}".rstrip("0").removesuffix(".")
 
 
 def _table(head: str) -> list[str]:

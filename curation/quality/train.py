@@ -98,7 +98,7 @@ def train_quality(
 
     Raises:
         RecipeError: A path matches nothing or holds no text; `out` has another suffix.
-        DataError: There are too few different texts.
+        DataError: There are too few different texts, or none in the field.
     """
     wanted = ".ftz" if settings.quantize else ".bin"
     if out.suffix != wanted:
@@ -125,6 +125,7 @@ def _train_in(
             spool.add(read_side(name, given, settings.field))
             for name, given in zip(("positives", "negatives"), paths, strict=True)
         ]
+        _check_field(paths, sides, settings.field)
         draw = Draw(settings.seed, settings.held_out, settings.limit, settings.ratio)
         parts = part_lines(sides[0], sides[1], draw)
         _check_enough(paths, parts)
@@ -161,6 +162,15 @@ def _with_epochs(settings: TrainSettings, lines: int) -> TrainSettings:
     """Fills in how often each line is seen: a step a line, and few steps teach nothing."""
     fitting = min(max(-(-_WANTED_STEPS // lines), 5), 100)
     return settings.model_copy(update={"epochs": settings.epochs or fitting})
+
+
+def _check_field(paths: Sequence[Sequence[str]], sides: Sequence[Side], field: str) -> None:
+    for name, given, side in zip(("positives", "negatives"), paths, sides, strict=True):
+        if side.documents and side.documents == side.unreadable:
+            raise DataError(
+                f"{name} ({', '.join(given)}): none of {side.documents:,} records has a text in "
+                f"field '{field}'; expected one in each; name another with --field"
+            )
 
 
 def _check_enough(paths: Sequence[Sequence[str]], parts: Sequence[Parts]) -> None:

@@ -57,6 +57,12 @@ class CombinedScore(BatchStage):
     def _check(self) -> Self:
         if len(set(self.scores)) < len(self.scores):
             raise ValueError("a column is named twice in scores; give it a weight instead")
+        self.refuse_crossed("score")
+        if self.keep_top_per is not None and self.keep_top is None:
+            raise ValueError(
+                f"keep_top_per is '{self.keep_top_per}' without keep_top, so nothing is kept by "
+                "it; expected both or neither; set keep_top"
+            )
         weights = self.weights
         if weights is None:
             return self

@@ -1,16 +1,16 @@
 """Keeps any one site from filling a source: at most so many documents of a domain.
 
-Rank and share are scores, and the bounds decide, so that another cap can be tried on the audit
-alone. Source: ours; caps by host are usual in web corpora (CCNet and RedPajama keep them implicit).
+Rank and share are scores of every document with a host, and the bounds decide, so that another cap
+can be tried on the audit alone. Source: ours; caps by host are usual in web corpora (CCNet and
+RedPajama keep them implicit).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
@@ -19,40 +19,34 @@ from curation.errors import DriftError, SchemaError, unknown_name
 from curation.plainfile import file_digest
 from curation.schema import score
 from curation.shuffle import decisions, document_numbers, insert, open_database, read_keys
-from curation.stage import BatchFunction, GlobalStage, KeyShard, Rule, Scratch, Texts
+from curation.stage import BatchFunction, Columns, GlobalStage, KeyShard, Rule, Scratch, Texts
 from curation.text.keytable import KeyTable
 from curation.urls import PACKAGED_SUFFIXES, load_suffixes, read_urls, registered_domains
 
 _TABLES = """
-CREATE TABLE counts (source VARCHAR, domain VARCHAR, documents BIGINT);
+CREATE TABLE totals (source VARCHAR, documents BIGINT);
 CREATE TABLE members (document BIGINT, doc_id VARCHAR, source VARCHAR, domain VARCHAR,
     worth DOUBLE, draw UBIGINT)
 """
 
-_LARGE = """
-CREATE TABLE large AS
-WITH totals AS (SELECT source, sum(documents) AS total FROM counts GROUP BY source)
-SELECT source, domain, CAST(any_value(total) AS DOUBLE) AS total
-FROM counts JOIN totals USING (source) WHERE domain IS NOT NULL
-GROUP BY source, domain HAVING sum(documents) > least(?, ? * any_value(total))
-"""
-
-_MEMBERS = """
-INSERT INTO members
-SELECT arriving.* FROM arriving JOIN large USING (source, domain)
-"""
-
+# Every document with a host has its rank, whatever the bounds are: so the audit can tell what other
+# bounds would do. The domain is not in the answer, which is in memory; `apply` finds it again.
 _ANSWER = """
 WITH ranked AS (
-    SELECT *, row_number() OVER (
+    SELECT document, doc_id, source, row_number() OVER (
         PARTITION BY source, domain ORDER BY worth DESC NULLS LAST, draw, doc_id, document) AS rank
-    FROM members)
+    FROM members),
+sizes AS (
+    SELECT source, CAST(sum(documents) AS DOUBLE) AS total FROM totals GROUP BY source)
 SELECT CAST(document >> 32 AS INTEGER) AS shard,
     CAST(document & 4294967295 AS INTEGER) AS row,
-    false AS rejected, domain, rank,
-    CASE WHEN rank > 1 THEN rank / total ELSE 0 END AS share
-FROM ranked JOIN large USING (source, domain) ORDER BY doc_id, document
+    false AS rejected, rank, CASE WHEN rank > 1 THEN rank / total ELSE 0 END AS share
+FROM ranked JOIN sizes USING (source) ORDER BY doc_id, document
 """
+
+
+_OF_MEMBERS = ("doc_id", "source", "domain", "worth", "draw")
+_COUNTED = ("source", "count_all")
 
 
 class DomainCap(GlobalStage):
@@ -60,9 +54,10 @@ class DomainCap(GlobalStage):
 
     Which ones stay is drawn by the seed and doc_id, or decided by a score; equal scores are drawn.
     An address or a name without registered domain counts by its host, and documents without a
-    host are never capped. Where a domain is within all bounds, its scores are null.
+    host are never capped.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"text", "url", "source", "doc_id"})
     files: ClassVar[frozenset[str]] = frozenset({"suffix_list"})
     example: ClassVar[dict[str, object]] = {"max_documents": 10_000}
@@ -113,7 +108,7 @@ class DomainCap(GlobalStage):
         return super().reads() | ({self.order_by} if self.order_by else frozenset())
 
     def writes(self) -> pa.Schema:
-        """Returns domain, rank and share; null where the domain is within all bounds."""
+        """Returns domain, rank and share; null where a document has no host."""
         about = "Share of its source if the domain ended with this document; 0 for the first."
         return pa.schema(
             [
@@ -141,13 +136,7 @@ class DomainCap(GlobalStage):
         Raises:
             DriftError: The Public Suffix List is not the one that the recipe was planned with.
         """
-        digest = file_digest(self.suffix_path)
-        if digest != self.suffix_digest:
-            raise DriftError(
-                f"stage {self.name}: {self.suffix_path} has digest {digest}, expected "
-                f"{self.suffix_digest} as planned; restore it, or plan again"
-            )
-        suffixes = _load(self.suffix_path, digest, self.private_suffixes)
+        suffixes = self._suffixes()
         key = (self.seed or 0).to_bytes(8, "little")
         return lambda batch: {
             "source": batch.column("source"),
@@ -157,6 +146,15 @@ class DomainCap(GlobalStage):
                 [_draw(doc_id, key) for doc_id in batch.column("doc_id").to_pylist()], pa.uint64()
             ),
         }
+
+    def _suffixes(self) -> KeyTable:
+        digest = file_digest(self.suffix_path)
+        if digest != self.suffix_digest:
+            raise DriftError(
+                f"stage {self.name}: {self.suffix_path} has digest {digest}, expected "
+                f"{self.suffix_digest} as planned; restore it, or plan again"
+            )
+        return _load(self.suffix_path, digest, self.private_suffixes)
 
     def _domains(self, urls: pa.Array, suffixes: KeyTable) -> pa.Array:
         hosts = read_urls(urls).hosts
@@ -171,43 +169,45 @@ class DomainCap(GlobalStage):
         if self.order_by not in batch.schema.names:
             what = f"column in order_by of stage {self.name}"
             raise SchemaError(unknown_name(what, self.order_by, batch.schema.names))
-        values = batch.column(self.order_by).cast(pa.float64())
+        values = batch.column(self.order_by)
+        kind = values.type
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+            raise SchemaError(
+                f"stage {self.name}: order_by '{self.order_by}' holds {kind}; expected numbers; "
+                "name a score column"
+            )
+        values = values.cast(pa.float64())
         worth = pc.if_else(pc.is_nan(values), None, values)
         return worth if self.best == "highest" else pc.negate(worth)
 
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:  # noqa: ARG002
-        """Returns a row for each document of a domain that is over a bound, ordered by doc_id."""
+        """Returns a row for each document with a host, ordered by doc_id."""
         with open_database(scratch) as database:
             database.execute(_TABLES)
-            for _, found in _read(shards):
-                counts = found.group_by(["source", "domain"]).aggregate([([], "count_all")])
-                insert(
-                    database, "counts", dict(zip(counts.column_names, counts.columns, strict=True))
-                )
-            database.execute(_LARGE, [self.max_documents or 2**62, self.max_share or 2.0])
-            for shard, found in _read(shards):
-                numbers = document_numbers(shard, found.column("row").to_numpy())
-                database.register("arriving", _arriving(numbers, found))
-                database.execute(_MEMBERS)
-                database.unregister("arriving")
+            for shard in shards:
+                found = read_keys(shard)
+                counts = found.group_by("source").aggregate([([], "count_all")])
+                insert(database, "totals", {name: counts.column(name) for name in _COUNTED})
+                numbers = document_numbers(shard.shard, found.column("row").to_numpy())
+                members = {"document": pa.array(numbers)}
+                members |= {name: found.column(name) for name in _OF_MEMBERS}
+                named = pa.table(members).filter(found.column("domain").is_valid())
+                insert(database, "members", dict(zip(named.column_names, named, strict=True)))
             answer = database.sql(_ANSWER).to_arrow_table()
         decided = decisions(answer)
-        for field in self.writes():
-            name = field.name.removeprefix(f"{self.name}_")
-            decided = decided.append_column(name, answer.column(name).cast(field.type))
+        for name in ("rank", "share"):
+            decided = decided.append_column(name, answer.column(name))
         return decided
 
+    def apply(self, batch: pa.RecordBatch, answer: pa.RecordBatch) -> Columns:
+        """Returns domain, rank and share of the documents of a batch.
 
-def _read(shards: Sequence[KeyShard]) -> Iterator[tuple[int, pa.Table]]:
-    for shard in shards:
-        found = read_keys(shard)
-        if found.num_rows:
-            yield shard.shard, found
-
-
-def _arriving(numbers: np.ndarray[Any, Any], found: pa.Table) -> pa.Table:
-    names = ("doc_id", "source", "domain", "worth", "draw")
-    return pa.table({"document": numbers} | {name: found.column(name) for name in names})
+        Raises:
+            DriftError: The Public Suffix List is not the one that the recipe was planned with.
+        """
+        domains = self._domains(batch.column("url"), self._suffixes())
+        scores = {name: answer.column(name) for name in ("rank", "share")}
+        return {self.column(name): values for name, values in {"domain": domains, **scores}.items()}
 
 
 def _draw(doc_id: str, key: bytes) -> int:

@@ -9,10 +9,11 @@ Source: Li et al. 2024, "DataComp-LM", arXiv 2406.11794, which keeps the upper t
 other programs, a bound is estimated on a sample.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,6 +23,9 @@ from curation.errors import SchemaError
 from curation.shuffle import decisions, document_numbers, insert, open_database, read_keys
 from curation.stage import BatchFunction, Columns, GlobalStage, KeyShard, Scratch, Stage, Texts
 
+if TYPE_CHECKING:
+    import duckdb
+
 REASON = "below_top_share"
 
 Part = Literal["source", "language_label"]
@@ -29,17 +33,14 @@ Part = Literal["source", "language_label"]
 
 _TABLE = "CREATE TABLE scores (document BIGINT, doc_id VARCHAR, part VARCHAR, score DOUBLE)"
 
-# ceil(share * n) in whole numbers: 0.1 as a double would keep 4 of 30.
 _ANSWER = """
 WITH ranked AS (
     SELECT document, doc_id, part, score,
-        row_number() OVER (PARTITION BY part ORDER BY score {order}, doc_id, document) AS place,
-        count(*) OVER (PARTITION BY part) AS size
+        row_number() OVER (PARTITION BY part ORDER BY score {order}, doc_id, document) AS place
     FROM scores
 ),
 bounds AS (
-    SELECT part, score AS bound, place AS last FROM ranked
-    WHERE place = (size * $above + $below - 1) // $below
+    SELECT part, score AS bound, last FROM ranked JOIN lasts USING (part) WHERE place = last
 )
 SELECT CAST(document >> 32 AS INTEGER) AS shard,
     CAST(document & 4294967295 AS INTEGER) AS row,
@@ -115,7 +116,6 @@ class KeepTop(GlobalStage):
 
     def decide(self, shards: Sequence[KeyShard], texts: Texts, scratch: Scratch) -> pa.Table:  # noqa: ARG002
         """Returns a row for each document that goes, ordered by doc_id."""
-        share = Fraction(str(self.share))
         order = "DESC" if self.best == "highest" else "ASC"
         with open_database(scratch) as database:
             database.execute(_TABLE)
@@ -125,6 +125,20 @@ class KeepTop(GlobalStage):
                 numbers = document_numbers(shard.shard, keys.column("row").to_numpy())
                 columns = {name: keys.column(name) for name in ("doc_id", "part", "score")}
                 insert(database, "scores", {"document": pa.array(numbers)} | columns)
-            values = {"above": share.numerator, "below": share.denominator, "reason": REASON}
+            database.register("lasts", self._lasts(database))
+            values = {"reason": REASON}
             answer = database.sql(_ANSWER.format(order=order), params=values).to_arrow_table()
+            database.unregister("lasts")
         return decisions(answer)
+
+    def _lasts(self, database: "duckdb.DuckDBPyConnection") -> pa.Table:
+        """Returns the place of the last document of each part that stays."""
+        sizes = database.sql("SELECT part, count(*) FROM scores GROUP BY part").fetchall()
+        # In whole numbers, of any size: 0.1 as a double would keep 4 of 30.
+        share = Fraction(str(self.share))
+        return pa.table(
+            {
+                "part": pa.array([part for part, _ in sizes], pa.string()),
+                "last": pa.array([math.ceil(share * size) for _, size in sizes], pa.int64()),
+            }
+        )

@@ -3,7 +3,7 @@
 Source: Wenzek et al. 2020, "CCNet", arXiv 1911.00359. It keeps the first copy of each paragraph.
 Differs: a unit has to repeat in a share of the documents of its host, so that what two pages quote
 stays in both; units are compared by 128-bit digests instead of 64-bit ones; and the document that
-keeps a unit is one that stays itself.
+keeps a unit is one that this stage keeps.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from curation.boilerplate import UNIT, Bounds, choose_cuts, find_repeated
 from curation.buffers import text_buffers
-from curation.schema import DOCUMENT, score
+from curation.schema import DOCUMENT, as_names, score
 from curation.shuffle import decisions, open_database
 from curation.stage import (
     BatchFunction,
@@ -51,9 +51,15 @@ class LineDedup(GlobalStage):
     of the other units stay as they are. A document that loses more than `max_cut` of its characters
     is rejected; it keeps its whole text, and no unit counts as kept in it. Two units are the same
     if they differ in white space and case alone (see `fold_case` and `fold_digits`).
+
+    The document that keeps a unit for others may itself be rejected by a later stage, and then the
+    unit is in none of those that stay. So put this after all that removes documents, the stages
+    for duplicates above all.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"text", "created"})
+    entangled: ClassVar[frozenset[str]] = frozenset({"mostly_boilerplate"})
 
     kind: Literal["line_dedup"] = "line_dedup"
     unit: Literal["line", "paragraph"] = "line"
@@ -112,7 +118,7 @@ class LineDedup(GlobalStage):
             "chars": "Characters of these, without the line ends between them.",
             "ratio": f"Their share of the characters of all {self.unit}s.",
             "spans": "Where they stood, in characters of the text before, and the doc_id of a "
-            "document that keeps the same; neighbours are one span.",
+            "document that keeps the same at this stage; neighbours are one span.",
         }
         scores = [
             score(
@@ -162,7 +168,7 @@ class LineDedup(GlobalStage):
         if self.scope == HOST:
             names = hosts(batch.column("url"))
         elif self.scope != ALL:
-            names = batch.column(self.scope).cast(pa.string())
+            names = as_names(batch.column(self.scope), f"stage {self.name}: scope '{self.scope}'")
         found = names.dictionary_encode()
         digests = b"".join(_digest(name) for name in ["", *found.dictionary.to_pylist()])
         words = np.frombuffer(digests, "<u8").astype(np.uint64).reshape(-1, 2)

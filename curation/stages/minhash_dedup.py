@@ -44,10 +44,12 @@ class MinhashDedup(DuplicateStage):
 
     A document is the set of its shingles (`ngram` consecutive words of the lower-cased text). In
     the order of `keep` (longest, oldest, smallest doc_id), a document is rejected only if its
-    Jaccard similarity with one that stays is `threshold` or more; `other_id` is the most similar
-    of those. Documents without a word are never near-duplicates.
+    Jaccard similarity with one that comes before it and stays is `threshold` or more; `other_id` is
+    the most similar of those (one that stays and comes later can be more similar still). Documents
+    without a word are never near-duplicates.
     """
 
+    version: ClassVar[int] = 2
     duplicates: ClassVar[str | None] = "near"
     hashed: ClassVar[str | None] = "bands"
 
@@ -87,7 +89,7 @@ class MinhashDedup(DuplicateStage):
         """Returns the cluster and the similarity to the kept twin."""
         return self.cluster_scores(
             "Smallest doc_id of the cluster of near-duplicates; null outside of one.",
-            "Jaccard similarity to the most similar document that stays; null if kept.",
+            "Jaccard similarity to the most similar document before it that stays; null if kept.",
         )
 
     def keys(self) -> BatchFunction:

@@ -15,7 +15,7 @@ Source: ours; copies by the size of a cluster of duplicates are those of FineWeb
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -41,22 +41,29 @@ CREATE TABLE documents (
     document BIGINT, doc_id VARCHAR, part VARCHAR, size BIGINT, draw DOUBLE, share DOUBLE)
 """
 
-# Every copy that the cap allows, in the order in which a source takes them. `room` is what a
-# source may hold, null without weights: then a copy counts if its place is 1 or less.
+# Copies in the order in which a source takes them. Of a document, those up to `sure` are taken in
+# any case and those above `last` in none (see `_places`), so that the work does not grow with the
+# number of repeats. `room` is what a source may hold, null without weights: then a copy counts if
+# its place is 1 or less.
 _ANSWER = """
-WITH repeated AS (
-    SELECT *, unnest(generate_series(1, CAST($most AS BIGINT))) AS copy
+WITH bounded AS (
+    SELECT *, greatest(CAST(floor(least(low * share, $most)) AS BIGINT) - 1, 0) AS sure,
+        greatest(CAST(least(ceil(high * share) + 1, $most) AS BIGINT), sure + 1) AS last
     FROM documents JOIN rooms USING (part) WHERE share > 0
 ),
-copies AS (SELECT *, (copy - 1 + draw) / share AS place FROM repeated),
+begun AS (SELECT part, sum(size * sure) AS held FROM bounded GROUP BY part),
+repeated AS (SELECT *, unnest(generate_series(sure + 1, last)) AS copy FROM bounded),
+copies AS (
+    SELECT *, (copy - 1 + draw) / share AS place FROM repeated JOIN begun USING (part)
+),
 taken AS (
-    SELECT document, part, place, CASE WHEN room IS NULL THEN place <= 1 ELSE
-        sum(size) OVER (PARTITION BY part ORDER BY place, doc_id, document, copy
+    SELECT document, part, sure, place, CASE WHEN room IS NULL THEN place <= 1 ELSE
+        held + sum(size) OVER (PARTITION BY part ORDER BY place, doc_id, document, copy
             ROWS UNBOUNDED PRECEDING) <= room END AS fits
     FROM copies
 ),
 counts AS (
-    SELECT document, count(*) FILTER (fits) AS copies, min(place) AS place
+    SELECT document, any_value(sure) + count(*) FILTER (fits) AS copies, min(place) AS place
     FROM taken GROUP BY document
 ),
 bounds AS (SELECT part, coalesce(max(place) FILTER (fits), 0) AS bound FROM taken GROUP BY part)
@@ -129,6 +136,10 @@ class Mix(GlobalStage):
         """Returns the columns of sizes and weights, too."""
         own = {self.unit} - {"text_bytes", "documents"} | {self.copies_by}
         return super().reads() | {name for name in own if name is not None}
+
+    def named_sources(self) -> Mapping[str, Iterable[str]]:
+        """Returns the sources that have a weight."""
+        return {"weights": self.weights}
 
     def writes(self) -> pa.Schema:
         """Returns how often each document is written."""
@@ -216,15 +227,31 @@ class Mix(GlobalStage):
         return decisions(answer).append_column("copies", answer.column("copies"))
 
     def _rooms(self, database: "duckdb.DuckDBPyConnection") -> pa.Table:
-        """Returns how much of each source the mix holds; null where only `copies` decides."""
+        """Returns how much of each source the mix holds, null where only `copies` decides.
+
+        And between which places its last copy lies.
+        """
         found = database.sql(
-            "SELECT part, sum(size) FILTER (share > 0) FROM documents GROUP BY part ORDER BY part"
+            "SELECT part, share, CAST(sum(size) AS BIGINT) FROM documents "
+            "GROUP BY part, share ORDER BY part, share"
         ).fetchall()
-        most = {part: int(size or 0) * self.max_repeats for part, size in found}
+        sizes: dict[str, dict[float, int]] = {}
+        for part, share, size in found:
+            sizes.setdefault(part, {})[share] = size
         if not self.weights:
-            return _room_table(dict.fromkeys(most))
-        if not most:
-            return _room_table({})
+            return _room_table([(part, None, 1.0, 1.0) for part in sizes])
+        rooms = self._shared_out(sizes) if sizes else {}
+        return _room_table(
+            [(part, room, *_places(sizes[part], room, self.max_repeats))
+             for part, room in rooms.items()]
+        )  # fmt: skip
+
+    def _shared_out(self, sizes: Mapping[str, Mapping[float, int]]) -> dict[str, int]:
+        """Returns how much of each source makes its share of the largest mix that there can be."""
+        most = {
+            part: self.max_repeats * sum(size for share, size in mine.items() if share > 0)
+            for part, mine in sizes.items()
+        }
         for source in sorted(self.weights):
             if not most.get(source):
                 raise DataError(
@@ -236,7 +263,7 @@ class Mix(GlobalStage):
         whole = min(most[source] / weight for source, weight in weights.items())
         if self.total is not None:
             whole = min(whole, Fraction(self.total) / sum(weights.values()))
-        return _room_table({source: int(whole * weight) for source, weight in weights.items()})
+        return {source: int(whole * weight) for source, weight in weights.items()}
 
     def apply(self, batch: pa.RecordBatch, answer: pa.RecordBatch) -> Columns:  # noqa: ARG002
         """Returns the number of copies: 1 where nothing was decided, null where it is rejected."""
@@ -245,13 +272,50 @@ class Mix(GlobalStage):
         return {self.column("copies"): pc.if_else(gone, pa.scalar(None, pa.int32()), copies)}
 
 
-def _room_table(rooms: Mapping[str, int | None]) -> pa.Table:
+def _room_table(rooms: Sequence[tuple[str, int | None, float, float]]) -> pa.Table:
+    parts, sizes, lows, highs = zip(*rooms, strict=True) if rooms else ((), (), (), ())
     return pa.table(
         {
-            "part": pa.array(list(rooms), pa.string()),
-            "room": pa.array(list(rooms.values()), pa.int64()),
+            "part": pa.array(parts, pa.string()),
+            "room": pa.array(sizes, pa.int64()),
+            "low": pa.array(lows, pa.float64()),
+            "high": pa.array(highs, pa.float64()),
         }
     )
+
+
+def _places(sizes: Mapping[float, int], room: int, most: int) -> tuple[float, float]:
+    """Returns two places between which the last copy lies that a source has room for.
+
+    Up to the place p, a document of weight r has more than p * r - 1 copies and at most p * r + 1.
+
+    Args:
+        sizes: By weight, the size of all documents that have it.
+        room: What the source may hold.
+        most: Most copies of a document.
+    """
+    end = (most + 1) / min(share for share in sizes if share > 0)
+    low, _ = _crossing(lambda p: _held(sizes, p, 1, most), room, end)
+    _, high = _crossing(lambda p: _held(sizes, p, -1, most), room, end)
+    # Rounding is far below what is left and added here.
+    return low * (1 - 1e-9), high * (1 + 1e-9)
+
+
+def _held(sizes: Mapping[float, int], place: float, more: int, most: int) -> float:
+    return sum(
+        size * min(max(place * share + more, 0), most) for share, size in sizes.items() if share > 0
+    )
+
+
+def _crossing(held: Callable[[float], float], room: int, end: float) -> tuple[float, float]:
+    """Returns neighbours from 0 to `end` between which a rising function passes the room."""
+    low, high = 0.0, end
+    if held(low) > room:
+        return 0.0, 0.0
+    for _ in range(100):
+        middle = (low + high) / 2
+        low, high = (low, middle) if held(middle) > room else (middle, high)
+    return low, high
 
 
 def _draw(doc_id: str, key: bytes) -> float:

@@ -60,6 +60,7 @@ class PersonalData(BatchStage):
     """
 
     needs = frozenset({"text", "target"})
+    alike = frozenset({"redact", "reject"})
 
     kind: Literal["personal_data"] = "personal_data"
     email: Action = "redact"

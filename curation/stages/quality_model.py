@@ -83,6 +83,11 @@ class QualityModel(BatchStage):
     @model_validator(mode="after")
     def _check_bounds(self) -> Self:
         self.refuse_crossed("score")
+        if self.keep_top_per is not None and self.keep_top is None:
+            raise ValueError(
+                f"keep_top_per is '{self.keep_top_per}' without keep_top, so nothing is kept by "
+                "it; expected both or neither; set keep_top"
+            )
         return self
 
     def _fill_in(self, record: QualityRecord | None, labels: Iterable[str]) -> None:

@@ -136,6 +136,10 @@ class UrlFilter(BatchStage):
         object.__setattr__(self, "lists_read", self._load()[0].summary)
         return self
 
+    def notes(self) -> tuple[str, ...]:
+        """Returns a line for each list of which little was read."""
+        return tuple(f"stage {self.name}: {note}" for note in self._load()[0].notes)
+
     def _digests(self) -> dict[str, str]:
         lists = [(f"{file.role} {file.name}", file.path) for file in self.list_files]
         return {

@@ -33,6 +33,8 @@ def test_people_get_tables_and_machines_the_record(tmp_path):
     found = json.loads(curate(*sides(tmp_path), "--out", out, *SMALL, "--json").output)
     assert found == json.loads((tmp_path / "q.bin.json").read_text())
     assert found["settings"]["epochs"] == 3
+    for bound in found["held_out"]["bounds"]:
+        assert f" {bound['min_score']} " in shown.output
 
 
 def test_a_setting_that_cannot_be_is_one_line(tmp_path):

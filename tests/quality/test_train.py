@@ -1,5 +1,6 @@
 import json
 import random
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -90,12 +91,21 @@ def test_real_texts_are_told_apart_by_a_small_model(tmp_path):
     report = (tmp_path / "q.bin.md").read_text()
     assert "![calibration and scores](q.bin.png)" in report
     assert "| 10% |" in report
+    bounds = [row.split(" | ")[1] for row in report.splitlines() if re.match(r"\| \d+% \|", row)]
+    assert [float(bound) for bound in bounds] == [
+        bound.min_score for bound in record.held_out.bounds
+    ]
 
 
 @pytest.mark.parametrize(
     ("good", "bad", "message"),
     [
         (texts_of(GOOD, 3, 1), texts_of(BAD, 60, 2), r"positives \(.*\): \d+ different texts"),
+        (
+            texts_of(GOOD, 60, 1),
+            [None] * 60,
+            r"negatives .* none of 60 records has a text in field",
+        ),
         (texts_of(GOOD, 60, 1), [""] * 60, r"negatives \(.*\): 0 different texts"),
         (texts_of(GOOD, 60, 1), texts_of(GOOD, 60, 1), "60 left out as they are on both sides"),
         (["the same"] * 60, texts_of(BAD, 60, 2), r"positives .*name more data"),

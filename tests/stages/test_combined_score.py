@@ -61,6 +61,8 @@ def test_each_bound_is_broken_by_its_own_document(bound, reason, row):
         ({"weights": (1, 0)}, "a weight is not above 0"),
         ({"weights": (1, float("nan"))}, "a weight is not above 0"),
         ({"scores": ("a_score", "a_score")}, "named twice"),
+        ({"min_score": 0.8, "max_score": 0.2}, "min_score is 0.8 and max_score is 0.2"),
+        ({"keep_top_per": "source"}, "keep_top_per is 'source' without keep_top"),
         ({"how": "median"}, "Input should be 'mean', 'max', 'min' or 'product'"),
     ],
 )

@@ -200,7 +200,27 @@ def test_files_must_be_there_and_told_apart(tmp_path, evals):
 def test_lone_surrogates_in_a_set_hurt_nobody(tmp_path):
     path = tmp_path / "set.jsonl"
     path.write_text('{"question": "\\ud800 ' + QUESTION + '"}\n')
-    assert judged(stage(str(path)), [QUESTION])[0] == [["contaminated"]]
+    assert judged(stage(str(path), fields=["question"]), [QUESTION])[0] == [["contaminated"]]
+
+
+def test_a_field_that_no_set_has_is_told(tmp_path, evals):
+    other = str(write_jsonl(tmp_path / "goals.jsonl", [{"goal": QUESTION, "solutions": ANSWER}]))
+    options = {"kind": "decontaminate", "evals": [evals, other]}
+    found = Decontaminate(**options, fields=["question", "goal", "solutions"])
+    assert len(found.evals_read) == 2
+    message = r"no row of any file has a text in 'solution': .*did you mean 'solutions'\?"
+    with pytest.raises(ValidationError, match=message):
+        Decontaminate(**options, fields=["question", "goal", "solution"])
+
+
+def test_a_set_of_which_nothing_would_be_looked_for_is_told(tmp_path, evals):
+    short = str(write_jsonl(tmp_path / "short.jsonl", [{"question": "To be or not?"}] * 3))
+    options = {"kind": "decontaminate", "evals": [evals, short], "fields": ["question"]}
+    message = r"short\.jsonl: all 3 passages in question have fewer than 8 words, so nothing"
+    with pytest.raises(ValidationError, match=message):
+        Decontaminate(**options)
+    [_, read] = Decontaminate(**options, min_tokens=4).evals_read
+    assert read == "short: looked for whole 3, rows 3"
 
 
 def test_names_keep_two_looks_apart(evals):

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from curation.answers import Applying
+from curation.errors import SchemaError
 from curation.local import run_plan
 from curation.plan import make_plan, segments_of
 from curation.recipe import load_recipe
@@ -94,7 +95,27 @@ def test_share_is_of_the_source_and_leaves_one(tmp_path):
     assert set(rejected.values()) == {"domain_share"}
     assert sum(name.startswith("x") for name in rejected) == 2
     assert len([name for name in rejected if rows[name]["domain_cap_domain"] == "a.co.uk"]) == 4
-    assert rows["d002"]["domain_cap_domain"] is None
+    inside = [rows[name] for name in ("d002", "d007", "d012", "d017")]
+    assert sorted(row["domain_cap_rank"] for row in inside) == [1, 2, 3, 4]
+    assert {row["domain_cap_domain"] for row in inside} == {"b.example"}
+
+
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_ranks_tell_what_any_other_bound_would_do(tmp_path, most):
+    shards = [pages(40)]
+    _, rows = decide(cap(max_documents=1000), shards, tmp_path / "all")
+    assert all(row["domain_cap_rank"] is not None for row in rows.values())
+    expected = [name for name, row in rows.items() if row["domain_cap_rank"] <= most]
+    assert kept(cap(max_documents=most), shards, tmp_path / "few") == sorted(expected)
+    least = [name for name, row in rows.items() if row["domain_cap_share"] <= most / 40]
+    assert kept(cap(max_share=most / 40), shards, tmp_path / "share") == sorted(least)
+
+
+@pytest.mark.parametrize(("column", "kind"), [("text", "large_string"), ("created", "timestamp")])
+def test_an_order_by_what_is_no_number_is_one_line(tmp_path, column, kind):
+    message = f"order_by '{column}' holds {kind}.*; expected numbers; name a score column"
+    with pytest.raises(SchemaError, match=message):
+        decide(cap(max_documents=1, order_by=column), [pages(5)], tmp_path)
 
 
 def test_sources_are_capped_by_themselves(tmp_path):

@@ -2,6 +2,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from curation.errors import SchemaError
 from curation.stages.exact_dedup import ExactDedup
 from curation.stages.minhash_dedup import MinhashDedup
 from tests.stages.global_stage import dealt, decide, document, kept_ids
@@ -126,6 +127,16 @@ DUMPS = [
 def test_duplicates_are_looked_for_inside_a_scope(tmp_path, make, scope, kept):
     rows = decide(make(scope=scope, keep=[]), [DUMPS], tmp_path)
     assert kept_ids([DUMPS], rows) == list(kept)
+
+
+@pytest.mark.parametrize("make", [ExactDedup, MinhashDedup])
+def test_a_scope_that_holds_no_names_is_one_line(tmp_path, make):
+    stage = make(scope="origin", keep=[])
+    with pytest.raises(
+        SchemaError, match=r"scope 'origin' holds struct<.*; expected words"
+    ) as error:
+        decide(stage, [DUMPS], tmp_path)
+    assert str(error.value).startswith(f"stage {stage.name}: ")
 
 
 def test_columns_that_scope_and_policies_read_are_needed():

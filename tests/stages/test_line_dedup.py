@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from curation import audit
 from curation.boilerplate import CUT
-from curation.errors import RecipeError
+from curation.errors import RecipeError, SchemaError
 from curation.plan import segments_of
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.schema import DOCUMENT
@@ -213,6 +213,11 @@ def test_what_is_no_boilerplate_stays(documents, options, tmp_path):
 def test_a_line_of_two_pages_of_one_document_counts_once(tmp_path):
     pages = [_page(k, f"{MENU}\n" * 5 + f"Story {k}") for k in range(5)]
     assert decide(LineDedup(), [pages], tmp_path) == []
+
+
+def test_a_scope_that_holds_no_names_is_one_line(tmp_path):
+    with pytest.raises(SchemaError, match=r"line_dedup: scope 'origin' holds struct<.*; expected"):
+        _texts(LineDedup(scope="origin"), _site(12), tmp_path)
 
 
 def test_source_and_any_column_can_be_the_scope(tmp_path):

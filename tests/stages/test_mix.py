@@ -1,5 +1,6 @@
 import hashlib
 import math
+import time
 from fractions import Fraction
 
 import pyarrow as pa
@@ -149,24 +150,35 @@ def test_weights_of_documents_decide_who_is_taken_first(tmp_path):
     assert 2 < likely / seldom < 4.5
 
 
+def plain_share(stage, row):
+    bounds = [bound for bound in stage.copies if bound <= row[4]]
+    return stage.copies[max(bounds)] if bounds else 1.0
+
+
 def plain_mix(stage, rows):
     """The meaning of the stage, in plain Python."""
     key = stage.seed.to_bytes(8, "little")
     mixed = [row for row in rows if row[1] in stage.weights and row[3] == "train"]
+    shares = {row[0]: plain_share(stage, row) for row in mixed}
     most = {
-        source: sum(row[2] for row in mixed if row[1] == source) * stage.max_repeats
+        source: stage.max_repeats
+        * sum(row[2] for row in mixed if row[1] == source and shares[row[0]])
         for source in stage.weights
     }
     weights = {source: Fraction(str(weight)) for source, weight in stage.weights.items()}
     whole = min(most[source] / weight for source, weight in weights.items())
+    if stage.total is not None:
+        whole = min(whole, Fraction(stage.total) / sum(weights.values()))
     copies = {row[0]: int(row not in mixed) for row in rows}
     for source, weight in weights.items():
         places = []
         for doc_id, of, size, *_ in mixed:
             digest = hashlib.blake2b(doc_id.encode(), digest_size=8, key=key, person=b"mix")
             draw = (int.from_bytes(digest.digest(), "little") + 1) / 2**64
-            if of == source:
-                places += [(k + draw, doc_id, size) for k in range(stage.max_repeats)]
+            if of == source and shares[doc_id]:
+                places += [
+                    ((k + draw) / shares[doc_id], doc_id, size) for k in range(stage.max_repeats)
+                ]
         held, room = 0, math.floor(whole * weight)
         for _, doc_id, size in sorted(places):
             held += size
@@ -176,25 +188,40 @@ def plain_mix(stage, rows):
     return copies
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=FIXTURES)
+@settings(max_examples=40, deadline=None, suppress_health_check=FIXTURES)
 @given(
     sizes=st.lists(st.integers(1, 30), min_size=1, max_size=15),
     others=st.lists(st.integers(1, 30), min_size=1, max_size=15),
-    weight=st.sampled_from([0.1, 1, 2.5, 30]),
-    repeats=st.integers(1, 3),
+    weight=st.sampled_from([0.01, 0.1, 1, 2.5, 30]),
+    repeats=st.sampled_from([1, 2, 3, 40, 1000]),
+    copies=st.sampled_from([{}, {1: 0.3, 2: 7}, {1: 0, 3: 45.5}, {0: 0.01}]),
+    total=st.sampled_from([None, 1, 90, 2000]),
     deal=st.randoms(use_true_random=False),
 )
 def test_the_decision_is_the_plain_one_however_shards_are_dealt(
-    tmp_path, sizes, others, weight, repeats, deal
+    tmp_path, sizes, others, weight, repeats, copies, total, deal
 ):
-    rows = [(f"a{k}", "a", size, "train", 0) for k, size in enumerate(sizes)]
-    rows += [(f"b{k}", "b", size, "train", 0) for k, size in enumerate(others)]
-    stage = mix_of(weights={"a": weight, "b": 1}, max_repeats=repeats)
+    rows = [("a", "a", 0, "train", 0), ("b", "b", 2, "train", 0)]
+    rows += [(f"a{k}", "a", size, "train", k % 5) for k, size in enumerate(sizes)]
+    rows += [(f"b{k}", "b", size, "train", k % 4) for k, size in enumerate(others)]
+    by = {"copies": copies, "copies_by": "number"} if copies else {}
+    stage = mix_of(weights={"a": weight, "b": 1}, max_repeats=repeats, total=total, **by)
     shards = [[] for _ in range(3)]
     for row in deal.sample(rows, len(rows)):
         deal.choice(shards).append(row)
     copies, _ = decide(stage, shards, tmp_path)
     assert copies == plain_mix(stage, rows)
+
+
+def test_the_work_does_not_grow_with_the_repeats_that_are_allowed(tmp_path):
+    rows = documents("web", 12_000) + documents("books", 12_000, size=11)
+    options = {"weights": {"web": 1, "books": 3}, "total": 150_000, "unit": "number"}
+    rows = [(*row[:4], 10) for row in rows]
+    started = time.perf_counter()
+    copies, _ = decide(mix_of(**options, max_repeats=1000), [rows], tmp_path / "many")
+    assert time.perf_counter() - started < 10  # 24 million copies take minutes
+    assert copies == decide(mix_of(**options, max_repeats=2), [rows], tmp_path / "two")[0]
+    assert sum(copies.values()) == 15_000
 
 
 def test_no_documents_give_no_decision(tmp_path):

@@ -141,6 +141,8 @@ def test_what_is_no_classifier_is_refused(tmp_path, model):
         stage_of(model, model_digest="0" * 64)
     with pytest.raises(ValidationError, match=r"min_score is 0.8 and max_score is 0.2"):
         stage_of(model, min_score=0.8, max_score=0.2)
+    with pytest.raises(ValidationError, match=r"keep_top_per is 'source' without keep_top"):
+        stage_of(model, keep_top_per="source")
 
 
 def test_identity_is_the_content_not_the_place(tmp_path, model):

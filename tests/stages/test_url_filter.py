@@ -208,6 +208,28 @@ def test_lines_that_are_not_read_are_counted(lists):
     assert read["hard_words hard.txt"] == "words 3"
 
 
+def test_lines_in_another_charset_are_not_counted_as_read(tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_text("münchen.example\nköln.example\nbonn.example\n", encoding="latin-1")
+    url_filter = stage({}, block=[str(path)], strict_words=[str(path)])
+    assert url_filter.lists_read == (
+        "block latin.txt: domains 1; lines not read 2, not UTF-8 2",
+        "strict_words latin.txt: words 1; lines not read 2, not UTF-8 2",
+    )
+    assert [note.partition("latin.txt: ")[2] for note in url_filter.notes()] == [
+        "2 of 3 lines are not UTF-8 and were not read; convert the file, e.g. with iconv",
+    ] * 2
+
+
+def test_a_list_of_which_little_is_read_is_told(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_text("a.example\nb.example\n" + "example.com##.advert\n" * 2)
+    assert stage({}, block=[str(path)]).notes() == ()
+    path.write_text("a.example\nb.example\n" + "example.com##.advert\n" * 3)
+    [note] = stage({}, block=[str(path)]).notes()
+    assert note.startswith(f"stage url_filter: block {path}: 3 of 5 lines were not read; ")
+
+
 def test_changed_list_is_noticed(tmp_path):
     path = tmp_path / "list"
     path.write_text("a.example\n")
@@ -223,7 +245,9 @@ def test_changed_list_is_noticed(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "has no entry among 0 lines"), (b"just words here\n", "no entry among 1 lines"),
+    [(b"", "has no entry: it is blank, or all comment"),
+     (b"# one\n! two\n", "has no entry: it is blank, or all comment"),
+     (b"just words here\n", "has no entry: of 1 lines none could be read"),
      (b"\x1f\x8b\x08broken", "cannot be read")],
 )  # fmt: skip
 def test_unusable_list_is_one_line(tmp_path, content, message):
