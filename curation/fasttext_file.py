@@ -384,7 +384,10 @@ def _skip(file: IO[bytes], count: int) -> None:
 
 
 def _exactly(file: IO[bytes], count: int) -> bytes:
-    data = file.read(count) if count >= 0 else b""
+    at = file.tell()
+    _skip(file, count)  # a damaged number may ask for more than the memory holds
+    file.seek(at)
+    data = file.read(count)
     if len(data) != count:
         raise FormatError("it is damaged or cut off")
     return data

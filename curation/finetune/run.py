@@ -71,6 +71,7 @@ def run(prepared: PreparedJob, progress: Progress) -> RunResult | None:
             _publish(work, prepared.output, result)
             progress.emit("finished", result=str(prepared.output / "result.json"))
         ranks.wait_for_everyone()
+    ranks.destroy_process_group()  # left to the interpreter's end, gloo aborts now and then
     return result
 
 

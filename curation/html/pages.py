@@ -35,8 +35,8 @@ MOST_TAGS = 500_000
 READ, TOO_MANY_TAGS = range(2)
 """What became of a page."""
 
-CHOICE = Choice(0, -int(1.386 * SCALE), 200)
-"""Blocks of a probability of 0.5 or more; of 0.2 where those have under 200 characters."""
+CHOICE = Choice(round(0.2 * SCALE), round(-1.386 * SCALE), 200)
+"""Blocks of a probability of 0.55 or more; of 0.2 where those have under 200 characters."""
 
 
 class Knowledge(NamedTuple):

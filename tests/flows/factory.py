@@ -26,6 +26,9 @@ from curation.results import (
 from tests.conftest import write_jsonl
 from tests.flows.waiting import until
 
+QUIET_READS = 8
+"""So many reads, two seconds, show the same task runs before they count as all."""
+
 SENTENCE = "The quick brown fox number {} jumps over the lazy dog while it reads a long book. "
 
 
@@ -103,13 +106,19 @@ def make_result(name: str, digest: str, corpus: Any) -> RunResult:
 
 
 def task_states(flow_run_id: Any) -> dict[str, str]:
-    """Name and state of each task run of a flow run; task runs reach the server a second late."""
+    """Name and state of each task run of a flow run.
+
+    Task runs reach the server late and in handfuls: they are all there once none came for a while.
+    """
+    seen: list[int] = []
 
     def read() -> list[TaskRun]:
         with get_client(sync_client=True) as client:
             chosen = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
             runs = client.read_task_runs(flow_run_filter=chosen)
-        return runs if all(run.state and run.state.is_final() for run in runs) else []
+        seen.append(len(runs))
+        quiet = len(seen) > QUIET_READS and len(set(seen[-QUIET_READS:])) == 1
+        return runs if quiet and all(run.state and run.state.is_final() for run in runs) else []
 
     return {run.name: run.state.name for run in until(read) if run.state}
 
