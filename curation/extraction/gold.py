@@ -24,12 +24,14 @@ from curation.extraction.templates import main_text
 from curation.shards import file_sha256
 from curation.source import read_batches
 from curation.sources.warc import WarcSource
-from curation.toml import build, read_toml
+from curation.toml import build, check_names, read_toml
 from curation.urls import PACKAGED_SUFFIXES, load_suffixes, read_urls, registered_domains
 
 Kind = Literal["body", "fragments", "template"]
 
 SUFFIX = ".gold.jsonl"
+SHORT = 1000
+"""Pages whose whole main text has fewer characters are in the slice "short" too."""
 
 
 class GoldPage(NamedTuple):
@@ -123,9 +125,12 @@ def read_gold(path: Path) -> GoldSet:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: JSON leaves U+2028 and its kin as they are.
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except OSError as error:
         raise RecipeError(f"gold {path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"gold {path}: no UTF-8 at byte {error.start:,}") from error
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -147,7 +152,9 @@ def _gold_page(row: Mapping[str, Any], html: str) -> GoldPage:
         text = main_text(
             html, ", ".join(_several(row["main"])), ", ".join(_several(row.get("drop")))
         )
-    slices = _several(row.get("slice"))
+    slices = set(_several(row.get("slice")))
+    if 0 < len(text) < SHORT:
+        slices.add("short")
     return GoldPage(
         row["record_id"],
         row.get("url") or "",
@@ -157,7 +164,7 @@ def _gold_page(row: Mapping[str, Any], html: str) -> GoldPage:
         text,
         tuple(row.get("with") or ()),
         tuple(row.get("without") or ()),
-        slices,
+        tuple(sorted(slices)),
     )
 
 
@@ -196,7 +203,7 @@ def read_templates(path: Path, archives: Sequence[Path]) -> GoldSet:
     Raises:
         RecipeError: The file is missing or says something impossible.
     """
-    known = build(Templates, read_toml(path, "templates"), f"templates {path}")
+    known = _templates(path)
     drawn: dict[str, list[tuple[str, GoldPage]]] = {}
     for record_id, url, html in (record for archive in archives for record in _records(archive)):
         template = next((one for one in known.templates if url.startswith(one.url)), None)
@@ -213,6 +220,15 @@ def read_templates(path: Path, archives: Sequence[Path]) -> GoldSet:
     licences = ", ".join(sorted({template.licence for template in known.templates}))
     files = {file.name: file_sha256(file) for file in (path, *archives)}
     return GoldSet(path.stem, files, licences, pages)
+
+
+def _templates(path: Path) -> Templates:
+    where, raw = f"templates {path}", read_toml(path, "templates")
+    check_names(raw, Templates, where, "setting")
+    for one in raw.get("templates", ()):
+        if isinstance(one, Mapping):
+            check_names(one, Template, where, "setting of [[templates]]")
+    return build(Templates, raw, where)
 
 
 def _with_texts(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.html.hints import TEXTS, Automaton, find_hints
-from curation.html.inline import STOP_TABLE, add_text, end_word
+from curation.html.inline import SIGN_TABLE, STOP_TABLE, add_text, end_word, is_sign
 from curation.html.names import (
     BLOCK as BLOCK_KIND,
 )
@@ -113,6 +113,8 @@ class Lexicon(NamedTuple):
     """Hashes of frequent words."""
     texts: Automaton = TEXTS
     """Groups of words in short texts."""
+    signs: NameTable = SIGN_TABLE
+    """Hashes of the texts of links to the place that they are at."""
 
 
 @lean_inlined
@@ -372,9 +374,9 @@ def build_blocks(page: Bytes, tokens: Tokens, count: int, room: Room, lexicon: L
             continue
         kind, element = int64(tokens.kind[token]), int64(tokens.element[token])
         if kind == TEXT:
-            add_text(
-                page, int64(tokens.begin[token]), int64(tokens.end[token]), room, lexicon.stops
-            )
+            if not is_sign(page, token, count, tokens, lexicon.signs):
+                begin, end = int64(tokens.begin[token]), int64(tokens.end[token])
+                add_text(page, begin, end, room, lexicon.stops)
         elif kind == START:
             _start(element, token, tokens, room, lexicon)
         elif kind == END:

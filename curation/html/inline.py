@@ -8,7 +8,15 @@ Characters that are not seen go: soft hyphen, zero-width space, byte order mark,
 import numpy as np
 import numpy.typing as npt
 
-from curation.html.names import FNV_START, NameTable, encoded, hash_step, look_up, name_table
+from curation.html.names import (
+    FNV_START,
+    NUMBERS,
+    NameTable,
+    encoded,
+    hash_step,
+    look_up,
+    name_table,
+)
 from curation.html.references import read_reference
 from curation.html.room import (
     BEGIN,
@@ -39,6 +47,7 @@ from curation.html.room import (
     WORDS,
     Room,
 )
+from curation.html.tokens import Tokens
 from curation.html.words import FREQUENT
 from curation.text.jit import int64, lean, lean_inlined, read_only
 from curation.text.unicode import SPACE, char_class, decode, encode
@@ -69,6 +78,31 @@ CLASSES = read_only(np.array([_ascii_class(code) for code in range(256)], np.uin
 
 STOP_TABLE = name_table(encoded(dict.fromkeys(FREQUENT, 1)))
 """Hashes of frequent words: running text has many of them, menus have few."""
+
+SIGN_TABLE = name_table(
+    encoded(
+        dict.fromkeys(
+            ["#", "¶", "§", "🔗", "&para;", "&#182;", "&#xb6;", "&sect;", "&#167;", "&#128279;"], 1
+        )
+    )
+)
+"""Hashes of what stands behind a heading, in a link that is only there to be copied."""
+_LONGEST_SIGN = 9
+_A = NUMBERS["a"]
+
+
+@lean_inlined
+def is_sign(page: Bytes, token: int, count: int, tokens: Tokens, signs: NameTable) -> bool:
+    """Says whether a text is all that a link holds, and names nothing but the place it is at."""
+    begin, end = int64(tokens.begin[token]), int64(tokens.end[token])
+    if end - begin > _LONGEST_SIGN or token == 0 or token + 1 == count:
+        return False
+    if tokens.element[token - 1] != _A or tokens.element[token + 1] != _A:
+        return False
+    key = FNV_START
+    for at in range(begin, end):
+        key = hash_step(key, page[at])
+    return look_up(signs, key) >= 0
 
 
 @lean_inlined

@@ -15,6 +15,12 @@ def _kind(tag: str) -> int:
     return int(KIND[NUMBERS.get(tag, 0)])
 
 
+def _is_sign(node: Any) -> bool:
+    """Says whether a text is a link to the place that it is at, and nothing else."""
+    alone = node.next is None and node.prev is None
+    return alone and node.parent.tag == "a" and node.text in ("#", "¶", "§", "🔗")
+
+
 class _Blocks:
     """Collects the texts between the tags of containers, as `curation.html.blocks` means them."""
 
@@ -43,7 +49,7 @@ class _Blocks:
 
     def _enter(self, node: Any) -> bool:
         """Visits a node; says whether its children are looked at."""
-        if node.type == _TEXT:
+        if node.type == _TEXT and not _is_sign(node):
             self._add(node.text)
         if node.type != _ELEMENT:
             return False

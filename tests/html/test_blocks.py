@@ -58,6 +58,12 @@ def path_of(page: PageBlocks, block: int) -> str:
         ("<pre>\n\n  a\n   b  c\n\n</pre>", ["  a\n   b  c"]),
         ("<pre>a<br>b\n<b>c</b></pre>", ["a\nb\nc"]),
         ("<p>\0a\0b", ["ab"]),
+        ('<h2>Usage<a href="#usage">\u00b6</a></h2>', ["Usage"]),
+        ('<h2>Usage <a href="#usage">&para;</a></h2><p><a href="#x">#</a> x', ["Usage", "x"]),
+        (
+            '<p>\u00b6 1 <a href="/cs">C#</a> <a href="#1">\u00a7 1</a> #</p>',
+            ["\u00b6 1 C# \u00a7 1 #"],
+        ),
         ("<p>&#0;&#xD800;", ["\ufffd\ufffd"]),
         ("<p>x &lt; y &amp;&amp; z &copy 2020", ["x < y && z © 2020"]),
         ("<head><title>t</title></head><body>a", ["a"]),
