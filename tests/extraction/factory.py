@@ -7,7 +7,10 @@ from typing import Any
 
 from tests.sources.factory import http, warc
 
-WORDS = ["river", "stone", "cloud", "morning", "paper", "harbour", "signal", "garden", "winter", "engine", "letter", "market"]
+WORDS = (
+    *("river", "stone", "cloud", "morning", "paper", "harbour"),
+    *("signal", "garden", "winter", "engine", "letter", "market"),
+)
 
 
 def sentence(seed: int, words: int = 14) -> str:

@@ -107,7 +107,7 @@ def test_templates_draw_pages_of_their_sites(tmp_path):
 
 def test_templates_with_a_typo(tmp_path):
     (tmp_path / "some.toml").write_text(TEMPLATES.replace("family", "famly"))
-    with pytest.raises(RecipeError, match="'famly'.*family"):
+    with pytest.raises(RecipeError, match=r"'famly'.*family"):
         read_templates(tmp_path / "some.toml", [])
 
 
