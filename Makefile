@@ -6,7 +6,7 @@ BIN := .venv/bin
 OUT := data/out
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 PINS := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
-KERNELS := $(wildcard curation/text/*.py)
+KERNELS := $(wildcard curation/text/*.py curation/html/*.py)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -27,6 +27,7 @@ def train_extractor(
     learning_rate: Annotated[float, typer.Option(help="How much a tree corrects.")] = 0.1,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Parts to hold out in turn.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of every draw.")] = 1,
+    repeats: Annotated[int, typer.Option(min=1, max=20, help="Seeds to measure with.")] = 1,
     no_measure: Annotated[
         bool, typer.Option("--no-measure", help="Train only; hold nothing out.")
     ] = False,
@@ -44,7 +45,7 @@ def train_extractor(
         raise UsageError(f"model {out}: ends in '{out.suffix}'; expected '.npz'")
     values = {
         "trees": trees, "depth": depth, "learning_rate": learning_rate,
-        "folds": folds, "seed": seed,
+        "folds": folds, "seed": seed, "repeats": repeats,
     }  # fmt: skip
     settings = build(TrainSettings, values, "train-extractor")
     sets = [_read(path, pages or []) for path in gold]

@@ -33,7 +33,9 @@ class SetRecord(BaseModel):
     groups: int
     """Sites, or families of manuals: all pages of one are held out together."""
     scores: Scores | None
-    """On pages of groups that the model has not seen."""
+    """On pages of groups that the model has not seen; over all seeds."""
+    f1_by_seed: list[float]
+    """How much of it is luck."""
     folds: list[Scores | None]
     slices: dict[str, Scores]
     others: dict[str, Scores]

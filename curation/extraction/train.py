@@ -45,6 +45,9 @@ class TrainSettings(FitSettings):
 
     folds: int = Field(default=5, ge=2, le=20)
     """Parts that the groups are measured in; the model does not depend on them."""
+    repeats: int = Field(default=1, ge=1, le=20)
+    """Seeds that it is measured with: this one and those after it. One forest tells its own luck,
+    the mean of several what such forests do."""
 
 
 class Found(NamedTuple):
@@ -84,7 +87,8 @@ def train_extractor(
         )
     tell(f"reading and labelling {len(pages):,} pages")
     labelled = label_pages(pages)
-    found = _held_out(labelled, settings, tell) if measure else []
+    seeds = range(settings.seed, settings.seed + settings.repeats) if measure else ()
+    found = [_held_out(labelled, _seeded(settings, seed), tell) for seed in seeds]
     tell("growing the forest")
     forest = fit(labelled, settings)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -113,12 +117,16 @@ def fold_of(group: str, folds: int) -> int:
     return int.from_bytes(digest, "big") % folds
 
 
+def _seeded(settings: TrainSettings, seed: int) -> TrainSettings:
+    return settings.model_copy(update={"seed": seed})
+
+
 def _held_out(labelled: Sequence[Labelled], settings: TrainSettings, tell: Told) -> list[Found]:
     """Returns what is found on each page by a model that has not seen its group."""
     folds = [fold_of(one.page.group, settings.folds) for one in labelled]
     found: dict[int, Found] = {}
     for fold in range(settings.folds):
-        tell(f"fold {fold + 1} of {settings.folds}")
+        tell(f"seed {settings.seed}, fold {fold + 1} of {settings.folds}")
         forest = fit([one for one, of in zip(labelled, folds, strict=True) if of != fold], settings)
         places = [place for place, of in enumerate(folds) if of == fold]
         texts = find_texts([labelled[place].page.html for place in places], forest)
@@ -137,11 +145,14 @@ def find_texts(pages: Sequence[str], forest: Forest) -> Iterator[tuple[str, floa
 
 
 def _set_records(
-    sets: Sequence[GoldSet], found: Sequence[Found], settings: TrainSettings, tell: Told
+    sets: Sequence[GoldSet],
+    found: Sequence[Sequence[Found]],
+    settings: TrainSettings,
+    tell: Told,
 ) -> Iterator[SetRecord]:
     starts = np.cumsum([0, *(len(gold.pages) for gold in sets)]).tolist()
     for gold, (begin, end) in zip(sets, pairwise(starts), strict=True):
-        mine = found[begin:end]
+        mine = [of_seed[begin:end] for of_seed in found]
         yield SetRecord(
             name=gold.name,
             kind=gold.pages[0].kind if gold.pages else "",
@@ -150,34 +161,45 @@ def _set_records(
             pages=len(gold.pages),
             groups=len({page.group for page in gold.pages}),
             scores=_scores(gold.pages, mine),
+            f1_by_seed=[
+                scores.f1 for of_seed in mine if (scores := _scores(gold.pages, [of_seed]))
+            ],
             folds=[_fold(gold.pages, mine, fold) for fold in range(settings.folds)] if mine else [],
             slices=_slices(gold.pages, mine),
             others=_others(gold.pages, tell) if mine else {},
         )
 
 
-def _scores(pages: Sequence[GoldPage], found: Sequence[Found]) -> Scores | None:
-    return _recorded(score_texts(pages, [one.text for one in found])) if found else None
+def _scores(pages: Sequence[GoldPage], found: Sequence[Sequence[Found]]) -> Scores | None:
+    """Scores what the forests of all seeds found, each page once for each of them."""
+    texts = [one.text for of_seed in found for one in of_seed]
+    score = score_texts([*pages] * len(found), texts)
+    return score and _recorded(score._replace(pages=len(pages)))
 
 
-def _recorded(score: Score | None) -> Scores | None:
-    if score is None:
-        return None
+def _recorded(score: Score) -> Scores:
     precision, recall, f1 = (round(value, 4) for value in (score.precision, score.recall, score.f1))
     return Scores(pages=score.pages, precision=precision, recall=recall, f1=f1)
 
 
-def _fold(pages: Sequence[GoldPage], found: Sequence[Found], fold: int) -> Scores | None:
-    mine = [(page, one) for page, one in zip(pages, found, strict=True) if one.fold == fold]
-    return _scores([page for page, _ in mine], [one for _, one in mine])
+def _some(
+    pages: Sequence[GoldPage], found: Sequence[Sequence[Found]], places: Sequence[int]
+) -> Scores | None:
+    """Scores the pages at some places."""
+    chosen = [[of_seed[place] for place in places] for of_seed in found]
+    return _scores([pages[place] for place in places], chosen)
 
 
-def _slices(pages: Sequence[GoldPage], found: Sequence[Found]) -> dict[str, Scores]:
+def _fold(pages: Sequence[GoldPage], found: Sequence[Sequence[Found]], fold: int) -> Scores | None:
+    return _some(pages, found, [place for place, one in enumerate(found[0]) if one.fold == fold])
+
+
+def _slices(pages: Sequence[GoldPage], found: Sequence[Sequence[Found]]) -> dict[str, Scores]:
     names = sorted({name for page in pages for name in page.slices}) if found else []
     scored = {}
     for name in names:
-        mine = [pair for pair in zip(pages, found, strict=True) if name in pair[0].slices]
-        scores = _scores([page for page, _ in mine], [one for _, one in mine])
+        places = [place for place, page in enumerate(pages) if name in page.slices]
+        scores = _some(pages, found, places)
         assert scores is not None
         scored[name] = scores
     return scored
@@ -187,17 +209,18 @@ def _others(pages: Sequence[GoldPage], tell: Told) -> dict[str, Scores]:
     scored = {}
     for engine in known_engines():
         tell(f"{engine} on {len(pages):,} pages")
-        scores = _recorded(score_texts(pages, texts_of(engine, [page.html for page in pages])))
-        if scores is not None:
-            scored[engine] = scores
+        score = score_texts(pages, texts_of(engine, [page.html for page in pages]))
+        if score is not None:
+            scored[engine] = _recorded(score)
     return scored
 
 
-def _confidence(pages: Sequence[GoldPage], found: Sequence[Found]) -> list[Confidence]:
+def _confidence(pages: Sequence[GoldPage], found: Sequence[Sequence[Found]]) -> list[Confidence]:
     """Says how much worse pages are that the model is not sure of."""
     known = [
         (one.confidence, score.f1)
-        for page, one in zip(pages, found, strict=False)
+        for of_seed in found
+        for page, one in zip(pages, of_seed, strict=True)
         if page.text and (score := score_texts([page], [one.text])) is not None
     ]
     if not known:

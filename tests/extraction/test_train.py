@@ -41,6 +41,18 @@ def test_same_gold_and_settings_give_the_same_file(gold, trained, tmp_path):
     assert again.model_sha256 == trained[1].model_sha256 == file_sha256(trained[0])
 
 
+def test_several_seeds_are_measured_and_the_first_is_written(gold, trained, tmp_path):
+    settings = SMALL.model_copy(update={"repeats": 2})
+    record = train_extractor([gold], tmp_path / "two.npz", settings)
+    [one], [once] = record.sets, trained[1].sets
+    assert len(one.f1_by_seed) == 2
+    assert one.f1_by_seed[0] == once.f1_by_seed[0] == once.scores.f1
+    assert one.scores.f1 == pytest.approx(sum(one.f1_by_seed) / 2, abs=2e-3)
+    assert one.scores.pages == 30
+    assert sum(fold.pages for fold in one.folds if fold) == 30
+    assert record.model_sha256 == trained[1].model_sha256
+
+
 def test_another_seed_gives_another_forest(gold, trained, tmp_path):
     settings = SMALL.model_copy(update={"seed": 2})
     other = train_extractor([gold], tmp_path / "other.npz", settings, measure=False)
