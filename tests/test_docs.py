@@ -1,5 +1,6 @@
 """The README and the docs against the code."""
 
+import json
 import re
 from pathlib import Path
 
@@ -61,3 +62,11 @@ def test_every_recipe_can_be_planned(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "data" / "jobs").glob("*.toml")), ids=str)
 def test_every_job_can_be_read(path: Path) -> None:
     assert load_job(path).name == path.stem
+
+
+def test_scores_of_the_extractor_are_those_of_its_record() -> None:
+    record = json.loads((ROOT / "curation" / "models" / "extractor.npz.json").read_text())
+    page = (ROOT / "docs" / "extraction.md").read_text()
+    for one in record["sets"]:
+        for scores in (one["scores"], *one["others"].values()):
+            assert f"{scores['f1']:.4f}" in page, one["name"]
