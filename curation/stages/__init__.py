@@ -54,6 +54,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "semantic_dedup",
     "domain_cap",
     "split",
+    "noise",
     "mix",
 )
 """What a recipe can name; a new stage is one line here."""
