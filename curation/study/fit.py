@@ -35,7 +35,7 @@ class FitSettings:
     delta: float | None = None
     """Bound of the Huber loss in ln loss; None: 1.3 times the noise of seeds, or 0.001."""
     starts: Starts = "projection"
-    """"published": the 4,500 starts of Hoffmann et al., for the forms that have just its constants."""
+    """`published`: the 4,500 of Hoffmann et al., for the forms that have just its constants."""
     fixed: Mapping[str, float] = field(default_factory=dict)
     """Constants that are not fitted, in natural units."""
     draws: int = 1000

@@ -47,6 +47,8 @@ class Form(ABC):
     source: str
     by_recipe: tuple[str, ...] = ()
     """Constants that each recipe has for itself."""
+    positive = True
+    """True where all constants are above 0, and `theta` has their logarithms."""
     recipes_differ = False
     """True where the form can tell recipes apart."""
 
@@ -85,7 +87,7 @@ class Form(ABC):
         values = [np.log(np.asarray(natural[name], float)) for name in self.names(recipes)]
         return np.stack(np.broadcast_arrays(*values), axis=-1)
 
-    def extra(self, natural: Mapping[str, Array]) -> dict[str, Array]:
+    def derived(self, natural: Mapping[str, Array]) -> dict[str, Array]:
         """Returns constants that follow from others, for readers of a law file."""
         del natural
         return {}
@@ -124,7 +126,9 @@ def log_sum(terms: Sequence[Array]) -> tuple[Array, list[Array]]:
 class Gradient:
     """Collects derivatives by `theta` for a form with constants of recipes."""
 
-    def __init__(self, value: Array, theta: Array, slots: Mapping[str, slice], recipe: Places):
+    def __init__(
+        self, value: Array, theta: Array, slots: Mapping[str, slice], recipe: Places
+    ) -> None:
         """Starts at zero for values `[..., n]`."""
         self.array = np.zeros((*value.shape, theta.shape[-1]))
         self._slots, self._rows, self._recipe = slots, np.arange(len(recipe)), recipe

@@ -1,206 +1,88 @@
-"""Fitted laws: constants with draws of a bootstrap, and what they say of a run not yet made.
+"""Laws: all forms, what was fitted, and those that others published."""
 
-`FORMS` are all forms that fits try, `PUBLISHED` (in `curation.study.published`) laws of others.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from curation.errors import RecipeError, unknown_name
-from curation.study.forms import Array, Facts, Form
-from curation.study.other_forms import AdditiveForm, BoundedForm, MultiplicativeForm
-from curation.study.power import PowerForm
+from curation.study.forms import Array
+from curation.study.law import FORMS, FittedLaw, form_named
 
-_HOFFMANN = "Hoffmann et al. 2022, arXiv 2203.15556"
-_REPEATED = "Muennighoff et al. 2023, arXiv 2305.16264"
-_BOUNDED = "arXiv 2605.09189"
-_OURS = "QualityPajama (ICLR 2026) finds that data moves exponents too"
-_D_LEFT = "D' = U (1 + R_D (1 - exp(-(D/U - 1)/R_D)))"
-_N_LEFT = "N' likewise beyond the best N for U, with R_N"
+__all__ = ["FORMS", "PUBLISHED", "FittedLaw", "form_named"]
 
-_ALL: tuple[Form, ...] = (
-    PowerForm("chinchilla", "L = A/N^alpha + B/D^beta + E", _HOFFMANN),
-    PowerForm(
-        "tied",
-        "L = A/N^alpha + B/D^alpha + E",
-        "Gadre et al. 2024, arXiv 2403.08540",
-        tied=True,
-    ),
-    PowerForm(
-        "recipes-shared",
-        "L = A/N^alpha + B_r/D^beta + E",
-        "ours: a recipe is worth a factor of data",
-        by_recipe=("B",),
-    ),
-    PowerForm("recipes", "L = A/N^alpha + B_r/D^beta_r + E", _OURS, by_recipe=("B", "beta")),
-    PowerForm(
-        "recipes-floors",
-        "L = A/N^alpha + B_r/D^beta_r + E_r",
-        _OURS,
-        by_recipe=("B", "E", "beta"),
-    ),
-    PowerForm(
-        "repeats",
-        f"L = A/N^alpha + B/D'^beta + E, {_D_LEFT}",
-        f"{_REPEATED}, data alone",
-        repeats=True,
-    ),
-    PowerForm(
-        "data-constrained",
-        f"L = A/N'^alpha + B/D'^beta + E, {_D_LEFT}, {_N_LEFT}",
-        _REPEATED,
-        repeats=True,
-        excess=True,
-    ),
-    PowerForm(
-        "recipes-repeats",
-        f"L = A/N^alpha + B_r/D'^beta + E, {_D_LEFT}",
-        f"{_REPEATED}, data alone, a factor of data for each recipe",
-        by_recipe=("B",),
-        repeats=True,
-    ),
-    PowerForm(
-        "quality",
-        "L = A/N^alpha + B/(D^beta Q^gamma) + E",
-        "arXiv 2510.03313",
-        quality=True,
-    ),
-    BoundedForm("bounded", "L = E + (L0 - E) h/(1 + h), h = A/N^alpha + B/D^beta", _BOUNDED),
-    BoundedForm(
-        "bounded-repeats",
-        "L = E + (L0 - E) h/(1 + h), h = A/N^alpha + B/D^beta + C N^gamma/U^delta",
-        _BOUNDED,
-        overfits=True,
-    ),
-    MultiplicativeForm(),
-    AdditiveForm(),
+_NATS = "nats per token"
+_DRAWS = 1000
+
+_EPOCH_NAMES = ("A", "B", "E", "alpha", "beta")
+_EPOCH_SPREAD = (
+    (0.260536, 0.000000, 0.000000, 0.000000, 0.000000),
+    (-0.104119, 0.399708, 0.000000, 0.000000, 0.000000),
+    (0.008649, 0.010777, 0.002994, 0.000000, 0.000000),
+    (0.045061, -0.000646, 0.000929, 0.001816, 0.000000),
+    (-0.013892, 0.052086, 0.001906, -0.001772, 0.002039),
 )
-
-FORMS: Mapping[str, Form] = {form.name: form for form in _ALL}
-"""Every form by name, in the order in which tables show them."""
-
-Numbers = npt.ArrayLike
+"""Cholesky factor of the covariance of ln A, ln B, ln E, ln alpha, ln beta: 1,000 resamples of the
+240 points by `curate fit`. The published standard errors alone would not do: A and alpha, B and
+beta move together (correlation above 0.99), and drawn one by one they predict nonsense."""
 
 
-def form_named(name: str) -> Form:
-    """Returns the form of a name.
-
-    Raises:
-        RecipeError: There is none; the line lists those that are.
-    """
-    if name not in FORMS:
-        raise RecipeError(unknown_name("form of law", name, FORMS))
-    return FORMS[name]
+def _record(source: str, **more: Any) -> dict[str, Any]:
+    return {"unit": _NATS, "source": source, "published": True, **more}
 
 
-@dataclass(frozen=True)
-class FittedLaw:
-    """A law with its constants; also what `law.json` holds."""
+def _epoch_draws(mid: Mapping[str, float]) -> dict[str, Array]:
+    random = np.random.default_rng(0)
+    normal = random.standard_normal((_DRAWS, len(_EPOCH_NAMES)))
+    moves = normal @ np.array(_EPOCH_SPREAD).T
+    return {name: mid[name] * np.exp(moves[:, place]) for place, name in enumerate(_EPOCH_NAMES)}
 
-    form: str
-    parameters: dict[str, float]
-    """Point estimates in natural units: A, B, E, alpha, ...; `B[raw]` where a recipe has its own."""
-    draws: dict[str, Array] = field(default_factory=dict)
-    """Bootstrap draws by constant, of equal length; empty where there are none."""
-    flags: tuple[str, ...] = ()
-    """What stands against believing it: "unidentified: beta", "collinear: parameters and tokens"."""
-    record: dict[str, Any] = field(default_factory=dict)
-    """How it was fitted; see docs/scaling-laws.md."""
-    recipes: tuple[str, ...] = ("",)
 
-    def loss(
-        self,
-        parameters: Numbers,
-        tokens: Numbers,
-        *,
-        unique_tokens: Numbers | None = None,
-        recipe: str | Sequence[str] | None = None,
-        quality: Numbers | None = None,
-        resources: Numbers | None = None,
-    ) -> Array:
-        """Returns the loss that the point estimate predicts, in the law's unit.
+_EPOCH = {"A": 482.01, "B": 2085.43, "E": 1.8172, "alpha": 0.3478, "beta": 0.3658}
 
-        Args:
-            parameters: N, in the convention of the law's record.
-            tokens: D, presented.
-            unique_tokens: Default: all are (no repeats).
-            recipe: Needed where recipes have constants of their own.
-            quality: In (0, 1]; default 1.
-            resources: Devices; default 1.
-
-        Raises:
-            RecipeError: The recipe is not one of the law's, or a number is not above 0.
-        """
-        facts, shape = self._facts(parameters, tokens, unique_tokens, recipe, quality, resources)
-        return self._evaluate(self.parameters, facts).reshape(shape)
-
-    def loss_draws(
-        self,
-        parameters: Numbers,
-        tokens: Numbers,
-        *,
-        unique_tokens: Numbers | None = None,
-        recipe: str | Sequence[str] | None = None,
-        quality: Numbers | None = None,
-        resources: Numbers | None = None,
-    ) -> Array:
-        """Returns the loss by every draw, `[draws, ...]`; `[0, ...]` where there are none."""
-        facts, shape = self._facts(parameters, tokens, unique_tokens, recipe, quality, resources)
-        if not self.draws:
-            return np.empty((0, *shape))
-        return self._evaluate(self.draws, facts).reshape(-1, *shape)
-
-    def log_loss(self, facts: Facts, *, draws: bool = False) -> Array:
-        """Returns ln loss `[n]` for facts of the law's recipes, or `[draws, n]` by every draw."""
-        return np.log(self._evaluate(self.draws if draws else self.parameters, facts))
-
-    def place_of(self, recipe: str | None) -> int:
-        """Returns a recipe's place among the law's, 0 where it does not tell them apart.
-
-        Raises:
-            RecipeError: It is not one of them, or none was named and there are several.
-        """
-        if not form_named(self.form).recipes_differ:
-            return 0
-        if recipe is None and len(self.recipes) == 1:
-            return 0
-        if recipe not in self.recipes:
-            raise RecipeError(unknown_name("recipe of the law", recipe or "", self.recipes))
-        return self.recipes.index(recipe)
-
-    def _evaluate(self, constants: Mapping[str, Any], facts: Facts) -> Array:
-        form = form_named(self.form)
-        theta = form.internal(constants, self.recipes)
-        return np.exp(form.evaluate(theta, facts, len(self.recipes))[0])
-
-    def _facts(
-        self,
-        parameters: Numbers,
-        tokens: Numbers,
-        unique: Numbers | None,
-        recipe: str | Sequence[str] | None,
-        quality: Numbers | None,
-        resources: Numbers | None,
-    ) -> tuple[Facts, tuple[int, ...]]:
-        names = [recipe] if recipe is None or isinstance(recipe, str) else list(recipe)
-        places = np.array([self.place_of(name) for name in names], np.int64)
-        places = places if len(places) > 1 else places[0]
-        given = {
-            "parameters": parameters,
-            "tokens": tokens,
-            "unique_tokens": tokens if unique is None else unique,
-            "quality": 1.0 if quality is None else quality,
-            "resources": 1.0 if resources is None else resources,
-        }
-        arrays = [np.asarray(values, float) for values in given.values()]
-        for name, values in zip(given, arrays, strict=True):
-            if not (np.isfinite(values) & (values > 0)).all():
-                raise RecipeError(f"{name} of a law: {values.min()} is not a number above 0")
-        *arrays, places = np.broadcast_arrays(*arrays, places)
-        flat = [np.log(values).ravel() for values in arrays]
-        flat[2] = np.minimum(flat[2], flat[1])
-        return Facts(*flat, recipe=places.ravel()), arrays[0].shape
+PUBLISHED: Mapping[str, FittedLaw] = {
+    "chinchilla-epoch": FittedLaw(
+        "chinchilla",
+        _EPOCH,
+        _epoch_draws(_EPOCH),
+        (),
+        _record(
+            "Besiroglu et al. 2024, arXiv 2404.10102: 240 runs read off a figure of Hoffmann's",
+            convention="as the source counts",
+            range={"parameters": [5.7e7, 1.6e10], "tokens": [8.2e8, 3.2e11]},
+            intervals_from="1,000 resamples of the 240 runs, by curate fit",
+        ),
+    ),
+    "chinchilla-hoffmann": FittedLaw(
+        "chinchilla",
+        {"A": 406.4, "B": 410.7, "E": 1.69, "alpha": 0.33917, "beta": 0.28491},
+        {},
+        ("published intervals are too narrow to be true: none is given here",),
+        _record(
+            "Hoffmann et al. 2022, arXiv 2203.15556, approach 3",
+            convention="as the source counts",
+            range={"parameters": [5.7e7, 1.6e10], "tokens": [8.2e8, 3.2e11]},
+        ),
+    ),
+    "data-constrained": FittedLaw(
+        "data-constrained",
+        {
+            "A": float(np.exp(6.255414)),
+            "B": float(np.exp(7.3049974)),
+            "E": float(np.exp(0.6254804)),
+            "alpha": 0.3526596,
+            "beta": 0.3526596,
+            "R_D": 15.387756,
+            "R_N": 5.309743,
+        },
+        {},
+        ("unidentified: R_D", "unidentified: R_N"),
+        _record(
+            "Muennighoff et al. 2023, arXiv 2305.16264: 182 runs on C4, two-stage fit",
+            convention="as the source counts",
+            range={"parameters": [7e6, 9e9], "tokens": [1e8, 9e11]},
+            intervals={"R_D": [6.6, None], "R_N": [0.28, 14.0]},
+            intervals_from="bootstrap of their runs by us; R_D is flat from 15 to 300",
+        ),
+    ),
+}
+"""Laws of others by name; losses in nats per token, not in bits per byte."""

@@ -72,7 +72,7 @@ class BoundedForm(Form):
         base = ("E", "span", "A", "alpha", "B", "beta")
         return (*base, "C", "gamma", "delta") if self.overfits else base
 
-    def extra(self, natural: Mapping[str, Array]) -> dict[str, Array]:
+    def derived(self, natural: Mapping[str, Array]) -> dict[str, Array]:
         """Returns L0, the loss before training."""
         return {"L0": natural["E"] + natural["span"]}
 
@@ -82,6 +82,7 @@ class BoundedForm(Form):
         floor, span, log_a, alpha, log_b, beta = (_column(theta, place) for place in range(6))
         alpha, beta = np.exp(alpha), np.exp(beta)
         terms = [log_a - alpha * facts.parameters, log_b - beta * facts.tokens]
+        inner: list[tuple[int, int, Array | float]]
         inner = [(2, 0, 1.0), (3, 0, -alpha * facts.parameters)]
         inner += [(4, 1, 1.0), (5, 1, -beta * facts.tokens)]
         if self.overfits:
@@ -124,6 +125,7 @@ class AdditiveForm(Form):
     logarithms.
     """
 
+    positive = False
     name: str = "additive"
     formula: str = "L = E - (a N^(1-g) + b D^d + e R^eps)"
     source: str = "the articles that this project answers; a candidate like all others"

@@ -43,7 +43,7 @@ class Points:
 
     @property
     def compute(self) -> Array:
-        """ln of N D."""
+        """The logarithm of N D."""
         return self.facts.parameters + self.facts.tokens
 
     def digest(self) -> str:
@@ -108,19 +108,16 @@ def make_points(
     names = [str(name) for name in more.get("recipe", [""] * len(loss))]
     recipes = tuple(sorted(set(names)))
     ones = np.ones(len(loss))
-    facts = Facts(
-        *(
-            np.log(np.asarray(values, float))
-            for values in (
-                parameters,
-                tokens,
-                more.get("unique_tokens", tokens),
-                more.get("quality", ones),
-                more.get("resources", ones),
-            )
-        ),
-        recipe=np.array([recipes.index(name) for name in names], np.int64),
+    given = (
+        parameters,
+        tokens,
+        more.get("unique_tokens", tokens),
+        more.get("quality", ones),
+        more.get("resources", ones),
     )
+    size, presented, unique, quality, resources = (np.log(np.asarray(one, float)) for one in given)
+    places = np.array([recipes.index(name) for name in names], np.int64)
+    facts = Facts(size, presented, unique, quality, resources, places)
     cells = tuple(f"{place:06x}" for place in range(len(loss)))
     return Points(cells, recipes, facts, np.asarray(loss, float))
 

@@ -2,8 +2,8 @@
 
     ln L = ln( A / N'^alpha + B_r / (D'^beta_r Q^gamma) + E_r )
 
-N' and D' are N and D, or what is left of them where text repeats; which constants a recipe r has for
-itself, whether alpha = beta, and whether quality Q counts, make the forms.
+N' and D' are N and D, or what is left of them where text repeats. Which constants a recipe r has
+for itself, whether alpha = beta, and whether quality Q counts, make the forms.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ class PowerForm(Form):
         every = ("A", "B", "E", "alpha", "beta", "R_D", "R_N", "gamma")
         return tuple(name for name in every if chosen.get(name, True))
 
-    def extra(self, natural: Mapping[str, Array]) -> dict[str, Array]:
+    def derived(self, natural: Mapping[str, Array]) -> dict[str, Array]:
         """Returns beta where it is alpha."""
         return {"beta": natural["alpha"]} if self.tied else {}
 

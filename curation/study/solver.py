@@ -47,7 +47,8 @@ class Objective:
 
     def whole(self, constants: Array) -> Array:
         """Returns `theta` `[draws, p]` with the fixed constants in their places."""
-        theta = np.broadcast_to(self.base, (*constants.shape[:-1], len(self.base))).copy()
+        theta: Array = np.empty((*constants.shape[:-1], len(self.base)))
+        theta[...] = self.base
         theta[..., self.free] = constants
         return theta
 
@@ -74,7 +75,8 @@ class Objective:
         """Returns the Gauss-Newton curvature `[draws, k, k]`, an upper bound of Huber's."""
         residual, gradient = self.residuals(constants)
         weights = self.weights / np.maximum(1.0, np.abs(residual))
-        return np.einsum("...n,...nj,...nk->...jk", weights, gradient, gradient)
+        found = np.einsum("...n,...nj,...nk->...jk", weights, gradient, gradient)
+        return np.asarray(found)
 
 
 @dataclass(frozen=True)
