@@ -9,7 +9,7 @@ from curation.errors import DataError
 from curation.study.fit import FitSettings, PointFit, fit_point
 from curation.study.forms import Array, Form
 from curation.study.points import Points
-from curation.study.solver import scipy_part
+from curation.study.solver import scipy_parts
 
 HELD_OUT = 0.2
 """Share of the runs that the largest held out are."""
@@ -42,7 +42,7 @@ def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> Held
     if len(rest) <= free or not held.any():
         return None
     try:
-        fit = fit_point(form, rest, settings)
+        fit = fit_point(form, rest, settings, polish=False)
     except DataError:
         return None
     out = points.take(np.flatnonzero(held))
@@ -78,7 +78,7 @@ def aicc(fit: PointFit) -> tuple[float, float]:
 
 def _best_scale(residuals: Array, delta: float) -> tuple[float, float]:
     """Returns the scale with the least negative logarithm of likelihood, and that."""
-    erf = scipy_part("special").erf
+    optimize, special = scipy_parts()
     size = np.abs(residuals)
     huber = np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta)).sum()
 
@@ -87,11 +87,11 @@ def _best_scale(residuals: Array, delta: float) -> tuple[float, float]:
         bend = delta / scale
         # Both ends in one: far tails of a tiny scale are no longer a number.
         tails = np.exp(-0.5 * min(bend, 35.0) ** 2) * 2 / bend
-        width = np.sqrt(2 * np.pi) * erf(bend / np.sqrt(2)) + tails
+        width = np.sqrt(2 * np.pi) * special.erf(bend / np.sqrt(2)) + tails
         return float(len(residuals) * (log_scale + np.log(width)) + huber / scale**2)
 
     typical = float(np.log(np.sqrt(np.mean(residuals**2)) + 1e-12))
-    found = scipy_part("optimize").minimize_scalar(
+    found = optimize.minimize_scalar(
         negative, bounds=(typical - 6, typical + 4), method="bounded", options={"xatol": 1e-10}
     )
     return float(np.exp(found.x)), float(found.fun)
