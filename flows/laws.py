@@ -164,14 +164,23 @@ def _print(
     left = f", {len(excluded)} left out" if excluded else ""
     display.OUT.print(_text(f"{runs} runs{left}; * {laws.chosen}: {laws.why}"))
     for name, law in laws.laws.items():
-        for flag in law.flags:
-            display.OUT.print(_text(f"  {name}: {flag}"))
+        if law.flags:
+            display.OUT.print(_text(f"  {name}: {_together(law.flags)}"))
     for name, why in laws.skipped.items():
         display.OUT.print(_text(f"  {name}: not fitted: {why}"))
     for one in found:
         display.OUT.print(_text(f"{one.sentence()} (law {one.law})"))
     for path in paths[:1]:
         display.OUT.print(_text(f"law       {path}"))
+
+
+def _together(flags: tuple[str, ...]) -> str:
+    """Flags in one line: what is not identified in one list."""
+    groups: dict[str, list[str]] = {}
+    for flag in flags:
+        kind, _, what = flag.partition(": ")
+        groups.setdefault(kind, []).append(what)
+    return "; ".join(f"{kind}: {', '.join(what)}" for kind, what in groups.items())
 
 
 def _text(said: str) -> "Text":

@@ -19,14 +19,11 @@ from curation.study.fit import (
 )
 from curation.study.forms import Array, Form
 from curation.study.identify import FEW_RUNS, condition, law_flags, profile_interval
-from curation.study.judge import Candidate, HeldOut, aicc, choose, leave_largest_out
+from curation.study.judge import REPEATED, Candidate, HeldOut, aicc, choose, leave_largest_out
 from curation.study.law import FORMS, FittedLaw, form_named
 from curation.study.points import Points
 from curation.study.ratio import Marginal, marginal
 from curation.study.solver import Objective, minimise_all
-
-_REPEATED = 1.01
-"""Tokens over unique tokens from which text counts as repeated."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ def default_forms(points: Points) -> tuple[str, ...]:
     """Returns the names of the forms that apply to some runs."""
     facts = points.facts
     several = len(points.recipes) > 1
-    repeated = bool((facts.tokens - facts.unique > np.log(_REPEATED)).any())
+    repeated = bool((facts.tokens - facts.unique > np.log(REPEATED)).any())
     chosen = {
         "recipes-shared": several,
         "recipes": several,

@@ -13,6 +13,8 @@ from curation.study.solver import scipy_parts
 
 HELD_OUT = 0.2
 """Share of the runs that the largest held out are."""
+REPEATED = 1.01
+"""Tokens over unique tokens from which text counts as repeated."""
 EQUAL = 0.1
 """Forms whose error is at most this share above the best are equal, and AICc chooses."""
 
@@ -31,8 +33,8 @@ class HeldOut:
 def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> HeldOut | None:
     """Fits all but the runs with the largest N D and predicts those.
 
-    A fifth of the runs is held out, all runs of equal N D together. None where too few are left
-    for the form's constants.
+    A fifth of the runs is held out, those of equal N D together (`largest`). None where too few are
+    left for the form's constants.
     """
     held = largest(points)
     rest = points.take(np.flatnonzero(~held))
@@ -52,13 +54,21 @@ def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> Held
 
 
 def largest(points: Points) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Marks the runs with the largest N D, a fifth of all and those that are as large."""
+    """Marks the largest fifth by N D, and all that are as large; of each recipe by itself.
+
+    Runs with repeats are a group of their own: were all of them held out, no law could have learnt
+    what a repeat is worth.
+    """
     compute = np.round(points.compute, 6)
-    levels, counts = np.unique(compute, return_counts=True)
-    wanted = max(1, round(HELD_OUT * len(points)))
-    above = np.cumsum(counts[::-1])[::-1]  # runs at this compute or more
-    fitting = levels[above >= wanted]
-    return np.asarray(compute >= fitting[-1])
+    repeated = points.facts.tokens - points.facts.unique > np.log(REPEATED)
+    group = 2 * points.facts.recipe + repeated
+    held = np.zeros(len(points), bool)
+    for one in np.unique(group):
+        mine = np.flatnonzero(group == one)
+        wanted = round(HELD_OUT * len(mine))
+        if wanted:
+            held[mine] = compute[mine] >= np.sort(compute[mine])[-wanted]
+    return held
 
 
 def aicc(fit: PointFit) -> tuple[float, float]:

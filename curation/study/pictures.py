@@ -80,6 +80,8 @@ def _draw_curves(axes: "Axes", fit: PointFit, unit: str) -> None:
             axes.plot(np.exp(tokens), _curve(fit, size, tokens, int(recipe)), color=colour, lw=1)
             label = None
     axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel=f"loss ({_plain(unit)})")
+    axes.xaxis.set_minor_formatter("")
+    axes.yaxis.set_minor_formatter("{x:.3g}")
     axes.set_title(f"{fit.form.name}: runs and law, at one epoch", loc="left", fontsize=10)
     axes.legend(fontsize=7, frameon=False)
 
