@@ -53,7 +53,7 @@ def _columns(fit: PointFit) -> Array:
     objective = Objective(
         fit.form, fit.points, fit.delta, fit.theta, fit.free, np.ones(len(fit.points))
     )
-    return objective.residuals(fit.theta[fit.free][None])[1][0] * fit.delta
+    return np.asarray(objective.residuals(fit.theta[fit.free][None])[1][0] * fit.delta)
 
 
 def condition(fit: PointFit) -> float:

@@ -18,6 +18,8 @@ from curation.study.runs import read_runs
 from curation.study.worth import worth_of_recipes
 from tests.study import simulated
 
+pytest.importorskip("scipy")
+
 EPOCH = PUBLISHED["chinchilla-epoch"]
 SHARED = {"A": 20.0, "B[clean]": 300 * 1.7**-0.4, "B[raw]": 300.0, "E": 1.5, "alpha": 0.3}
 SHARED |= {"beta": 0.4}
