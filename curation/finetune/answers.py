@@ -243,7 +243,8 @@ def _report(run: _Run, prepared: PreparedJob, training: _Training, directory: Pa
         sum(rank.cpu_seconds for rank in training.ranks) + cpu_seconds() - cpu,
     )  # fmt: skip
     held_out = (run.inputs.held_out, encoded, scores)
-    return make_result(prepared, measured, run.inputs.stream, held_out, run.inputs.skipped)
+    text = (run.inputs.tokenizer, run.inputs.stream)
+    return make_result(prepared, measured, text, held_out, run.inputs.skipped)
 
 
 def _seconds(run: _Run, training: _Training, others: float, longest: bool) -> Seconds:  # noqa: FBT001

@@ -85,6 +85,52 @@ def test_result_counts_tokens_flops_and_seconds(finished):
     assert {"torch", "transformers", "tokenizers", "curation"} <= set(result.versions)
 
 
+def test_smaller_budgets_and_unique_tokens_read_a_prefix(dataset, finished, tmp_path):
+    """Across seeds of weights and order, and with repeats: one stream, cut at other places."""
+    longest = TokenStream(finished / "tokens")
+    cases = [
+        {"token_budget": 96},
+        {"token_budget": 512, "unique_tokens": 160},
+        {"token_budget": 131, "unique_tokens": 1000},
+    ]
+    for number, data in enumerate(cases):
+        seeds = {"init": number, "order": 40 + number, "sampling": 3}
+        result = run_micro(dataset, tmp_path / str(number), data=data, seed=seeds)
+        stream = TokenStream(tmp_path / str(number) / "tokens")
+        expected = min(data["token_budget"], data.get("unique_tokens", 10**9))
+        assert len(stream) == result.tokens.packed == expected
+        assert stream.read(0, expected).tolist() == longest.read(0, expected).tolist()
+        assert result.tokens.trained == data["token_budget"] // 32 * 32
+        assert result.tokens.unique == expected // 32 * 32
+        assert result.tokens.epochs == pytest.approx(result.tokens.trained / result.tokens.unique)
+
+
+def test_presented_bytes_count_repeats(dataset, tmp_path):
+    data = {"token_budget": 1280, "unique_tokens": 640}
+    tokens = run_micro(dataset, tmp_path, data=data).tokens
+    assert tokens.presented_bytes == 2 * tokens.text_bytes
+    packed = TokenStream(tmp_path / "tokens").map.column("text_bytes").to_pylist()
+    assert tokens.text_bytes == sum(packed)
+
+
+def test_result_times_steps_and_waits_and_counts_processor_time(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, data={"token_budget": 32 * 4 * 30})
+    assert (result.steps.timed, result.steps.skipped) == (20, 10)
+    assert 0 < result.steps.seconds < result.seconds.train
+    assert 0 <= result.data_wait.share < 1
+    assert 0 < result.data_wait.seconds <= result.data_wait_seconds
+    assert result.steps.tokens_per_second > 0
+    assert 0 < result.cpu_seconds
+    assert (result.mfu, result.peak_flops, result.communication) == (None, None, None)
+
+
+def test_batch_follows_from_the_model_and_is_recorded(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, training={"batch_size": "auto"})
+    assert (result.batch.sequences, result.batch.tokens) == (16, 512)
+    assert result.batch.rule.startswith("auto, from ")
+    assert result.tokens.steps == 1
+
+
 def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
     first = read_result(finished / "result.json").losses[0]
     assert first.loss == pytest.approx(math.log(300), rel=0.02)
