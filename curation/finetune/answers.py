@@ -124,7 +124,7 @@ def answer(
     for budget in prepared.job.data.branches:
         _answer_branch(run, budget)
     training = _train(run, prepared.job, None)
-    ranks.part()
+    ranks.part(training.trained.wrapped)
     return _report(run, prepared, training, work) if ranks.is_main else None
 
 

@@ -129,9 +129,7 @@ def _notes(trained: Trained, chosen: HeldOutSet, scores: BitsPerByte | None) -> 
     return [*notes, *few_steps(trained.steps)]
 
 
-def _tokens(
-    measured: Measured, text: tuple[TextTokenizer, TokenStream], length: int
-) -> TokenFacts:
+def _tokens(measured: Measured, text: tuple[TextTokenizer, TokenStream], length: int) -> TokenFacts:
     plan, packed = measured.plan, measured.packed
     presented = len(plan.order)
     documents, text_bytes = _packed_text(*text, packed)

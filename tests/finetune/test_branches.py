@@ -87,9 +87,9 @@ def test_shared_part_is_trained_once_and_charged_to_each(branched):
 def test_result_accounts_for_the_files_of_its_branches(branched):
     assert finished_result(read_job(branched / "job.json")) is not None
     result = read_result(branched / "result.json")
-    assert {f"branches/{b}/{n}" for b in BUDGETS for n in ("result.json", "held_out.parquet")} <= set(
-        result.outputs
-    )
+    assert {
+        f"branches/{b}/{n}" for b in BUDGETS for n in ("result.json", "held_out.parquet")
+    } <= set(result.outputs)
     file = branched / "branches" / str(BUDGETS[0]) / "held_out.parquet"
     content = file.read_bytes()
     file.write_bytes(content[:-1])

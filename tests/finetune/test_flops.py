@@ -72,7 +72,9 @@ def test_counting_changes_neither_mode_nor_random_numbers(tokenizer):
 def test_last_layers_leave_embedding_and_first_blocks_alone(tokenizer):
     model, job = model_of(tokenizer, depth=3, last_layers=1)
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert trained == {name for name in trained if ".layers.2." in name or name == "model.norm.weight"}
+    assert trained == {
+        name for name in trained if ".layers.2." in name or name == "model.norm.weight"
+    }
     assert any(".layers.2." in name for name in trained)
     facts = describe(model, job)
     block = 4 * 32 * 32 + 3 * 32 * 96 + 2 * 32

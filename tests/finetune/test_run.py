@@ -120,7 +120,7 @@ def test_result_times_steps_and_waits_and_counts_processor_time(dataset, tmp_pat
     assert 0 <= result.data_wait.share < 1
     assert 0 < result.data_wait.seconds <= result.data_wait_seconds
     assert result.steps.tokens_per_second > 0
-    assert 0 < result.cpu_seconds
+    assert result.cpu_seconds > 0
     assert (result.mfu, result.peak_flops, result.communication) == (None, None, None)
 
 
