@@ -1,4 +1,4 @@
-"""Several processes under torchrun: the numbers of one, and no time-out while the first one works."""
+"""Several processes under torchrun: the numbers of one, and no time-out while one works alone."""
 
 import os
 import subprocess

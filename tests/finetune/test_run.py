@@ -212,6 +212,8 @@ def test_card_names_corpus_recipe_licences_and_results(finished):
         "CC0-1.0: 40 documents",
         "not stated: 20 documents",
         f"| all | {result.bits_per_byte.before:.4f} | {result.bits_per_byte.after:.4f} |",
+        f"| standard error | {result.bits_per_byte.se_before:.4f} | ",
+        "2 of 4 sequences (set)",
         '"kind": "split"',
         result.job_digest,
     ):

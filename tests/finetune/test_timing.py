@@ -1,4 +1,4 @@
-"""Steps and waits, the first ones left out, of the slowest process; what was spent before a kill."""
+"""Steps and waits of the slowest process, the first ones left out; what a killed one spent."""
 
 import time
 
