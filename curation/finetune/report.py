@@ -98,7 +98,7 @@ def make_result(
         batch=measured.batch,
         flop_counts=counts,
         peak_flops=peak,
-        mfu=_mfu(per_token.training, steps, device, peak),
+        mfu=utilisation(per_token.training, steps, device, peak),
         steps=steps,
         data_wait=data_wait(measured.ranks),
         communication=measured.communication,
@@ -106,7 +106,15 @@ def make_result(
     )
 
 
-def _mfu(per_token: float, steps: Steps, device: Device, peak: float | None) -> float | None:
+def utilisation(per_token: float, steps: Steps, device: Device, peak: float | None) -> float | None:
+    """Returns the share of what the devices could have computed in the steps timed.
+
+    Args:
+        per_token: FLOPs of training on one token.
+        steps: As timed.
+        device: How many there were.
+        peak: FLOP/s of one of them; None gives None.
+    """
     if peak is None or not steps.timed:
         return None
     return per_token * steps.tokens_per_second / (peak * device.count)

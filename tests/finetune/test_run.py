@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curation.errors import DataError, RecipeError
 from curation.finetune import run as run_module
 from curation.finetune.batch import few_steps
+from curation.finetune.model import make_model
 from curation.finetune.pack import TokenStream
 from curation.finetune.progress import Progress
 from curation.finetune.report import NO_EVAL
 from curation.finetune.run import run
+from curation.finetune.tokenizer import load_tokenizer
 from curation.handoff import prepare_job, read_job
 from curation.results import finished_result, read_result
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -129,6 +132,20 @@ def test_batch_follows_from_the_model_and_is_recorded(dataset, tmp_path):
     assert (result.batch.sequences, result.batch.tokens) == (16, 512)
     assert result.batch.rule.startswith("auto, from ")
     assert result.tokens.steps == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_partial_training_changes_the_last_layers_alone(dataset, tmp_path, precision):
+    training = {"last_layers": 1, "precision": precision}
+    result = run_micro(dataset, tmp_path, model={"depth": 2}, training=training)
+    job = micro_job(model={"depth": 2})
+    fresh = make_model(job, load_tokenizer(tmp_path / "model")).state_dict()
+    trained = load_file(tmp_path / "model" / "model.safetensors")
+    moved = {name for name, weight in trained.items() if not torch.equal(weight, fresh[name])}
+    assert moved
+    assert all(".layers.1." in name or name == "model.norm.weight" for name in moved)
+    assert result.device.precision == precision
+    assert result.flops < result.flop_counts.matmul
 
 
 def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
