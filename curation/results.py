@@ -15,10 +15,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from curation.children import child_environment
 from curation.errors import CurationError, DataError, DriftError, RecipeError
+from curation.facts import (
+    Batch,
+    BitsPerByte,
+    Communication,
+    DataWait,
+    Device,
+    FlopCounts,
+    LossPoint,
+    ModelFacts,
+    Part,
+    Seconds,
+    Steps,
+    TokenFacts,
+)
 from curation.handoff import (
     CorpusRef,
     PreparedJob,
@@ -31,9 +45,20 @@ from curation.manifest import ABSENT
 from curation.shards import FileRecord, is_whole
 
 __all__ = [
+    "Batch",
+    "BitsPerByte",
+    "Communication",
+    "DataWait",
+    "Device",
+    "FlopCounts",
     "Job",
+    "LossPoint",
+    "ModelFacts",
     "PreparedJob",
     "RunResult",
+    "Seconds",
+    "Steps",
+    "TokenFacts",
     "finished_result",
     "load_job",
     "parse_job",
@@ -46,109 +71,23 @@ __all__ = [
 Progress = Mapping[str, Any]
 """One line of the child: `event` says which ("phase", "step", "evaluation", "finished")."""
 
+RESULT_FORMAT = 2
+"""Of the results that this version writes; it reads 1 too."""
+
 LOG_NAME = "finetune.log"
 GRACE_SECONDS = 15.0
 """How long a child may tidy up after SIGTERM before it is killed."""
-
-
-class Part(BaseModel):
-    """Base of the parts of a result."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class LossPoint(Part):
-    """Training loss at one point, the mean over the steps since the point before."""
-
-    step: int
-    tokens: int
-    """Presented so far."""
-    loss: float
-    """Nats per token."""
-    learning_rate: float
-
-
-class ModelFacts(Part):
-    """The model, counted in the three conventions that scaling laws use."""
-
-    origin: str
-    """"new" or the checkpoint."""
-    architecture: str
-    layers: int
-    width: int
-    vocab_size: int
-    parameters: int
-    """All, each shared tensor once."""
-    matmul_parameters: int
-    """In matrix products, output head included: the N of 6 N D."""
-    block_parameters: int
-    """In matrix products of the transformer blocks alone."""
-
-
-class TokenFacts(Part):
-    """What was read, in tokens."""
-
-    packed: int
-    """Tokens packed, document boundaries included."""
-    documents: int
-    """Documents packed."""
-    unique: int
-    """Tokens in the sequences that were presented at least once."""
-    trained: int
-    """Tokens presented, repeats included: sequences times their length."""
-    text_bytes: int
-    """UTF-8 bytes of the packed documents."""
-    sequence_length: int
-    sequences: int
-    steps: int
-    epochs: float
-    """Sequences presented for each packed sequence."""
-
-
-class BitsPerByte(Part):
-    """Held-out bits per byte: summed token surprise over summed UTF-8 bytes of the documents."""
-
-    before: float
-    after: float
-    documents: int
-    bytes: int
-    by_source: dict[str, tuple[float, float]]
-    """Before and after, of each source's documents."""
-    window: int
-    """Tokens of an evaluation window."""
-    context: int
-    """Tokens that a later window of a long document reads again before it scores."""
-
-
-class Seconds(Part):
-    """Wall seconds by phase."""
-
-    startup: float
-    """Imports, and checking the corpus."""
-    tokenizer: float
-    tokenize: float
-    """Encoding and packing."""
-    evaluate: float
-    train: float
-    save: float
-    total: float
-
-
-class Device(Part):
-    """Where it ran."""
-
-    kind: str
-    """cpu or cuda."""
-    name: str
-    count: int
-    threads: int
-    """CPU threads of one process; another number may change the last bits of a loss."""
-    precision: str
+GROUP_GRACE_SECONDS = 45.0
+"""The same for a torchrun, which gives its own children 30 seconds."""
 
 
 class RunResult(Part):
-    """The content of result.json, written last: its presence means that the run is whole."""
+    """The content of result.json, written last: its presence means that the run is whole.
 
+    Fields with a default are missing in results of format 1.
+    """
+
+    format: int = 1
     name: str
     job_digest: str
     corpus: CorpusRef
@@ -158,9 +97,9 @@ class RunResult(Part):
     bits_per_byte: BitsPerByte | None
     """None where the dataset has no eval shard; `notes` says so."""
     flops: float
-    """Of training: tokens x (6 x matmul_parameters + 12 x layers x width x sequence_length)."""
+    """Of training, counted module by module: `flop_counts.modules`."""
     evaluation_flops: float
-    """Of both evaluations, a third of that for each token read."""
+    """Of both evaluations, which only go forward."""
     flops_convention: str
     seconds: Seconds
     tokens_per_second: float
@@ -168,7 +107,9 @@ class RunResult(Part):
     data_wait_seconds: float
     """Part of the training seconds in which the device waited for its next batch."""
     peak_rss_bytes: int
+    """Of the process that held most."""
     peak_cuda_bytes: int | None
+    """Allocated for tensors, on the device that held most."""
     device: Device
     versions: dict[str, str]
     notes: list[str]
@@ -176,6 +117,20 @@ class RunResult(Part):
     """Documents that could not be used, by reason."""
     outputs: dict[str, FileRecord]
     """Every file of the run, by path relative to result.json."""
+    batch: Batch | None = None
+    flop_counts: FlopCounts | None = None
+    peak_flops: float | None = None
+    """Published FLOP/s of one device at this precision, dense; None where unknown."""
+    mfu: float | None = None
+    """FLOPs of the steps timed over what the devices could have done in that time."""
+    steps: Steps | None = None
+    data_wait: DataWait | None = None
+    communication: Communication | None = None
+    """None where the job does not ask for it."""
+    cpu_seconds: float | None = None
+    """User and system time of all processes."""
+    branches: list[str] = Field(default_factory=list)
+    """Paths of the results of `data.branches`, relative to this one, in their order."""
     reused: bool = Field(default=False, exclude=True)
     """True where `run_job` found the run finished and started nothing."""
 
@@ -185,6 +140,7 @@ def run_job(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     force: bool = False,
+    processes: int | None = None,
 ) -> RunResult:
     """Trains as job.json says, in a child process, unless that was done already.
 
@@ -192,6 +148,9 @@ def run_job(
         job_json: Path of a job.json (`prepare_job`).
         on_progress: Called with each progress line as it comes.
         force: Trains again although a finished run with this digest lies there.
+        processes: Devices that share the work, on this machine, under torchrun. The result is the
+            same and only the seconds differ; so where a number is given, a finished run counts
+            only if it had as many. None: one, and any finished run will do.
 
     Returns:
         The content of result.json; `reused` says whether it was there before.
@@ -202,14 +161,14 @@ def run_job(
     """
     prepared = read_job(job_json)
     done = None if force else finished_result(prepared)
-    if done is not None:
+    if done is not None and processes in (None, done.device.count):
         return done
     _check_trainer()
     prepared.output.mkdir(parents=True, exist_ok=True)
     log_path = prepared.output / LOG_NAME
     with open(log_path, "wb") as log:
         child = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "curation.finetune", str(job_json)],
+            _command(job_json, processes or 1),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -220,7 +179,7 @@ def run_job(
             failure = _follow(child, on_progress)
             code = child.wait()
         finally:
-            _stop(child)
+            _stop(child, GRACE_SECONDS if processes in (None, 1) else GROUP_GRACE_SECONDS)
     if code != 0:
         raise _failed(code, failure, log_path)
     return read_result(prepared.output / "result.json")
@@ -233,12 +192,18 @@ def read_result(path: Path) -> RunResult:
         DataError: The file is missing or damaged.
     """
     try:
-        return RunResult.model_validate_json(path.read_bytes())
+        result = RunResult.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: no finished run is here ({error.strerror}); run it") from error
     except ValidationError as error:
         line = " ".join(str(error).split())
         raise DataError(f"{path}: is not a result.json ({line:.120}); run again") from error
+    if result.format > RESULT_FORMAT:
+        raise DataError(
+            f"{path}: has format {result.format}, this version reads up to {RESULT_FORMAT}; "
+            "update curation, or run again"
+        )
+    return result
 
 
 def finished_result(prepared: PreparedJob) -> RunResult | None:
@@ -284,7 +249,17 @@ def _follow(
     return failure
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _command(job_json: Path, processes: int) -> list[str]:
+    """Returns what is started: the trainer, or torchrun with a rendezvous on this machine alone."""
+    trainer = ["-m", "curation.finetune", str(job_json)]
+    if processes == 1:
+        return [sys.executable, *trainer]
+    local = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+    count = ["--nnodes=1", f"--nproc-per-node={processes}"]
+    return [sys.executable, "-m", "torch.distributed.run", *local, *count, *trainer]
+
+
+def _stop(child: subprocess.Popen[bytes], grace: float) -> None:
     """Ends the child and whatever it started; does nothing if it has ended."""
     if child.poll() is not None:
         return
@@ -292,7 +267,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_SECONDS)
+            child.wait(grace)
             return
 
 

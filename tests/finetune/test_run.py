@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curation.errors import DataError, RecipeError
 from curation.finetune import run as run_module
+from curation.finetune.batch import few_steps
+from curation.finetune.model import make_model
 from curation.finetune.pack import TokenStream
 from curation.finetune.progress import Progress
-from curation.finetune.run import NO_EVAL, run
+from curation.finetune.report import NO_EVAL
+from curation.finetune.run import run
+from curation.finetune.tokenizer import load_tokenizer
 from curation.handoff import prepare_job, read_job
 from curation.results import finished_result, read_result
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -47,7 +52,7 @@ def test_result_on_disk_accounts_for_every_output(finished):
     }
     assert set(result.outputs) == on_disk
     assert {"model/model.safetensors", "model/tokenizer.json", "model/README.md"} <= on_disk
-    assert {"tokens/documents.arrow", "evaluation.parquet"} <= on_disk
+    assert {"tokens/documents.arrow", "held_out.parquet"} <= on_disk
     assert not (finished / ".work").exists()
 
 
@@ -83,6 +88,66 @@ def test_result_counts_tokens_flops_and_seconds(finished):
     assert {"torch", "transformers", "tokenizers", "curation"} <= set(result.versions)
 
 
+def test_smaller_budgets_and_unique_tokens_read_a_prefix(dataset, finished, tmp_path):
+    """Across seeds of weights and order, and with repeats: one stream, cut at other places."""
+    longest = TokenStream(finished / "tokens")
+    cases = [
+        {"token_budget": 96},
+        {"token_budget": 512, "unique_tokens": 160},
+        {"token_budget": 131, "unique_tokens": 1000},
+    ]
+    for number, data in enumerate(cases):
+        seeds = {"init": number, "order": 40 + number, "sampling": 3}
+        result = run_micro(dataset, tmp_path / str(number), data=data, seed=seeds)
+        stream = TokenStream(tmp_path / str(number) / "tokens")
+        expected = min(data["token_budget"], data.get("unique_tokens", 10**9))
+        assert len(stream) == result.tokens.packed == expected
+        assert stream.read(0, expected).tolist() == longest.read(0, expected).tolist()
+        assert result.tokens.trained == data["token_budget"] // 32 * 32
+        assert result.tokens.unique == expected // 32 * 32
+        assert result.tokens.epochs == pytest.approx(result.tokens.trained / result.tokens.unique)
+
+
+def test_presented_bytes_count_repeats(dataset, tmp_path):
+    data = {"token_budget": 1280, "unique_tokens": 640}
+    tokens = run_micro(dataset, tmp_path, data=data).tokens
+    assert tokens.presented_bytes == 2 * tokens.text_bytes
+    packed = TokenStream(tmp_path / "tokens").map.column("text_bytes").to_pylist()
+    assert tokens.text_bytes == sum(packed)
+
+
+def test_result_times_steps_and_waits_and_counts_processor_time(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, data={"token_budget": 32 * 4 * 30})
+    assert (result.steps.timed, result.steps.skipped) == (20, 10)
+    assert 0 < result.steps.seconds < result.seconds.train
+    assert 0 <= result.data_wait.share < 1
+    assert 0 < result.data_wait.seconds <= result.data_wait_seconds
+    assert result.steps.tokens_per_second > 0
+    assert result.cpu_seconds > 0
+    assert (result.mfu, result.peak_flops, result.communication) == (None, None, None)
+
+
+def test_batch_follows_from_the_model_and_is_recorded(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, training={"batch_size": "auto"})
+    assert (result.batch.sequences, result.batch.tokens) == (16, 512)
+    assert result.batch.rule.startswith("auto, from ")
+    assert result.tokens.steps == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_partial_training_changes_the_last_layers_alone(dataset, tmp_path, precision):
+    training = {"last_layers": 1, "precision": precision}
+    result = run_micro(dataset, tmp_path, model={"depth": 2}, training=training)
+    job = micro_job(model={"depth": 2})
+    fresh = make_model(job, load_tokenizer(tmp_path / "model")).state_dict()
+    trained = load_file(tmp_path / "model" / "model.safetensors")
+    moved = {name for name, weight in trained.items() if not torch.equal(weight, fresh[name])}
+    assert moved
+    assert all(".layers.1." in name or name == "model.norm.weight" for name in moved)
+    assert result.device.precision == precision
+    assert result.flops < result.flop_counts.matmul
+
+
 def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
     first = read_result(finished / "result.json").losses[0]
     assert first.loss == pytest.approx(math.log(300), rel=0.02)
@@ -90,7 +155,7 @@ def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
 
 def test_bits_per_byte_are_the_sums_of_the_documents(finished):
     scores = read_result(finished / "result.json").bits_per_byte
-    table = pq.read_table(finished / "evaluation.parquet").to_pydict()
+    table = pq.read_table(finished / "held_out.parquet").to_pydict()
     assert scores.documents == len(table["doc_id"]) == 7
     assert scores.before == pytest.approx(sum(table["bits_before"]) / sum(table["bytes"]))
     assert scores.after == pytest.approx(sum(table["bits_after"]) / sum(table["bytes"]))
@@ -164,6 +229,8 @@ def test_card_names_corpus_recipe_licences_and_results(finished):
         "CC0-1.0: 40 documents",
         "not stated: 20 documents",
         f"| all | {result.bits_per_byte.before:.4f} | {result.bits_per_byte.after:.4f} |",
+        f"| standard error | {result.bits_per_byte.se_before:.4f} | ",
+        "2 of 4 sequences (set)",
         '"kind": "split"',
         result.job_digest,
     ):
@@ -174,8 +241,8 @@ def test_dataset_without_eval_documents_is_trained_and_says_so(tmp_path):
     dataset = write_dataset(tmp_path / "data", sentences(60))
     result = run_micro(dataset, tmp_path / "out")
     assert result.bits_per_byte is None
-    assert result.notes == [NO_EVAL]
-    assert not (tmp_path / "out" / "evaluation.parquet").exists()
+    assert result.notes == [NO_EVAL, *few_steps(2)]
+    assert not (tmp_path / "out" / "held_out.parquet").exists()
     assert json.loads((tmp_path / "out" / "result.json").read_text())["bits_per_byte"] is None
     assert NO_EVAL in (tmp_path / "out" / "model" / "README.md").read_text()
 
@@ -191,7 +258,7 @@ def test_eval_cap_takes_the_same_documents_whatever_the_seeds(dataset, tmp_path)
     ids = []
     for seed in (1, 2):
         run_micro(dataset, tmp_path, data={"eval_documents": 3}, seed=seed)
-        ids.append(set(pq.read_table(tmp_path / "evaluation.parquet")["doc_id"].to_pylist()))
+        ids.append(set(pq.read_table(tmp_path / "held_out.parquet")["doc_id"].to_pylist()))
     assert ids[0] == ids[1]
     assert len(ids[0]) == 3
 
@@ -230,7 +297,7 @@ def test_failed_run_leaves_the_earlier_result_whole(dataset, tmp_path, monkeypat
     def stopped(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "train", stopped)
+    monkeypatch.setattr("curation.finetune.answers.train", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(prepared, Progress(None, 0.0))
     assert finished_result(prepared) is not None
@@ -278,7 +345,7 @@ def test_killed_run_goes_on_from_its_last_state_to_the_same_losses(dataset, tmp_
         with pytest.raises(KeyboardInterrupt):
             run_micro(dataset, out, **tables)
     result = run_micro(dataset, out, **tables)
-    assert result.notes == ["resumed at step 4"]
+    assert result.notes == ["resumed at step 4", *few_steps(6)]
     assert result.losses == whole.losses
     name = Path("model/model.safetensors")
     assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
