@@ -141,13 +141,11 @@ class Pair:
     """Of the baseline's log loss in log tokens there: how noise becomes factor."""
 
 
-def measured_pairs(
-    runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str
-) -> list[Pair]:
+def measured_pairs(runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str) -> list[Pair]:
     """Returns factors of equivalence from runs alone: lines through the baseline's points.
 
-    At each size the baseline's mean log loss is joined by lines over log tokens; the outermost lines
-    are prolonged by half of their length, and what lies further out is left out.
+    At each size the baseline's mean log loss is joined by lines over log tokens; the outermost
+    lines are prolonged by half of their length, and what lies further out is left out.
 
     Args:
         runs: Rows of done runs with one epoch, one device.
@@ -205,8 +203,8 @@ def measured_equivalence(
 ) -> Estimate | None:
     """Returns the geometric mean of measured factors, with draws that resample pairs and noise.
 
-    The noise of a factor is the seed noise of two losses over the slope of the curve. Without a noise
-    floor there are no draws, so no interval: the spread over cells alone says too little.
+    The noise of a factor is the seed noise of two losses over the slope of the curve. Without a
+    noise floor there are no draws, so no interval: the spread over cells alone says too little.
 
     Args:
         pairs: From `measured_pairs`.

@@ -1,8 +1,8 @@
 """What the next dollar buys: lower loss per dollar of each way to spend it, with intervals.
 
-All ways are described alike: what the loss gains, and which quantities with a price it takes, both per
-unit of the logarithm of what grows (so that nothing depends on the units of N and D). Returns,
-ratios and the prices at which a choice flips then follow for each draw of the law by themselves.
+All ways are described alike: what the loss gains, and which quantities with a price it takes, both
+per unit of the logarithm of what grows (so that nothing depends on the units of N and D). Returns,
+ratios and the prices at which a choice flips then follow for each draw of the law.
 """
 
 import math
@@ -135,7 +135,7 @@ def knows_repeats(law: Law, point: Point) -> bool:
 
 @dataclass(frozen=True)
 class Way:
-    """A way to spend: what it gains and what it takes, for one unit of a logarithm (or one step)."""
+    """A way to spend: what it gains and takes, for one unit of a logarithm (or one step)."""
 
     name: str
     side: str
@@ -198,9 +198,7 @@ def effective_hour(terms: Terms) -> Range | None:
         return None
     speed = terms.flops_per_second
     hour = terms.hour
-    return Range(
-        hour.low * speed.mid / speed.high, hour.mid, hour.high * speed.mid / speed.low
-    )
+    return Range(hour.low * speed.mid / speed.high, hour.mid, hour.high * speed.mid / speed.low)
 
 
 def prices_of(terms: Terms, recipe: str | None) -> dict[str, Range | None]:
@@ -342,7 +340,8 @@ def _plus(one: Range | None, other: Range | None) -> Range | None:
 def price_draws(prices: Mapping[str, Range | None], count: int) -> dict[str, Floats]:
     """Returns `count` values of each known price, spread evenly over its range.
 
-    A low-discrepancy sequence (powers of the generalised golden ratio): no random state, and equal for equal ranges.
+    A low-discrepancy sequence (powers of the generalised golden ratio): no random state, and the
+    same values for the same ranges.
     """
     known = {name: price for name, price in sorted(prices.items()) if price is not None}
     root = 2.0

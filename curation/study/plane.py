@@ -56,7 +56,8 @@ def best_losses(law: Law, point: Point, unique: Floats, flops: Floats) -> Floats
     options = {"recipe": point.recipe or law.recipes[0]} if law.recipes else {}
     grid = np.broadcast_to(sizes, tokens.shape)
     losses = law.loss(grid, tokens, unique_tokens=np.minimum(fresh, tokens), **options)
-    return np.asarray(losses).min(axis=-1)
+    least: Floats = np.asarray(losses, dtype=np.float64).min(axis=-1)
+    return least
 
 
 def plane(law: Law, point: Point, terms: Terms, steps: int = 40) -> Plane:

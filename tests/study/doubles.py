@@ -47,7 +47,9 @@ class PlainLaw:
 def drawn(parameters, spread=0.02, count=200, seed=1):
     """Draws around constants, each with a relative spread."""
     rng = np.random.default_rng(seed)
-    return {name: value * np.exp(rng.normal(0, spread, count)) for name, value in parameters.items()}
+    return {
+        name: value * np.exp(rng.normal(0, spread, count)) for name, value in parameters.items()
+    }
 
 
 def epoch_law(spread=0.02, **changes):
@@ -59,7 +61,8 @@ def recipe_law(factor=0.8, spread=0.02, count=200):
     shared = {name: EPOCH[name] for name in ("A", "E", "alpha")}
     parameters = {
         **shared,
-        **{"B[raw]": EPOCH["B"], "B[clean]": EPOCH["B"] * factor},
+        "B[raw]": EPOCH["B"],
+        "B[clean]": EPOCH["B"] * factor,
         **{f"beta[{name}]": EPOCH["beta"] for name in ("raw", "clean")},
     }
     draws = drawn(parameters, 0.005, count)

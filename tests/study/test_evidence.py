@@ -118,7 +118,10 @@ def test_what_a_baseline_never_reaches_is_infinite():
 
 def test_a_factor_is_priced():
     terms = Terms(
-        Range.exact(3.6), Range.exact(1e15), text=Range.exact(1e-9), curation={"raw": Range.exact(0)}
+        Range.exact(3.6),
+        Range.exact(1e15),
+        text=Range.exact(1e-9),
+        curation={"raw": Range.exact(0)},
     )
     point = Point(1e9, 20e9)
     found = worth(Estimate(1.5, np.array([1.2, 1.8])), point, terms, "raw")
@@ -201,7 +204,9 @@ def test_the_cheapest_pair_is_cheaper_and_as_good():
 
 @pytest.mark.parametrize("text", [None, Range.exact(0)])
 def test_without_a_price_of_text_the_axis_counts_tokens(text):
-    found = plane(epoch_law(), Point(1e9, 20e9), Terms(Range.exact(4), Range.exact(4e14), text=text))
+    found = plane(
+        epoch_law(), Point(1e9, 20e9), Terms(Range.exact(4), Range.exact(4e14), text=text)
+    )
     assert found.in_tokens
     assert not found.in_dollars
     assert found.cheapest is None

@@ -135,9 +135,7 @@ def test_a_deadline_that_is_met_changes_nothing():
 
 
 def test_a_device_more_before_a_binding_deadline_is_more_tokens():
-    perfect = terms(
-        deadline_hours=10, devices=8, scaling=Range.exact(1.0), text=Range.exact(0)
-    )
+    perfect = terms(deadline_hours=10, devices=8, scaling=Range.exact(1.0), text=Range.exact(0))
     found = by_name(epoch_law(), prices=perfect)
     # 80 device-hours are less than the 84 needed: what they present costs what tokens cost.
     gain = EPOCH["beta"] * EPOCH["B"] / 20e9 ** EPOCH["beta"]
