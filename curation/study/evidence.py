@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.study.marginal import Estimate
+from curation.study.predict import Estimate
 
 Run = Mapping[str, Any]
 LEAST_STEPS = 1000

@@ -4,27 +4,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from curation.errors import CurationError
 from curation.study.costs import Terms
 from curation.study.evidence import LEAST_SEEDS, LEAST_STEPS, Gap, Health, Noise
-from curation.study.marginal import (
-    Estimate,
-    Flip,
-    Law,
-    Point,
-    Return,
-    flip,
-    predict,
-    ratio,
-    returns,
-    ways,
-)
+from curation.study.flips import Flip, flip
+from curation.study.marginal import Return, ratio, returns, ways
+from curation.study.predict import Estimate, Law, Point, predict
 from curation.study.prices import Range
 from curation.study.verdict import (
+    IDENTIFIED,
     Condition,
     Deciding,
     Verdict,
     forms_condition,
-    identified_condition,
+    identified_conditions,
     interval_conditions,
     interval_text,
     more_runs,
@@ -122,7 +115,7 @@ def next_dollar(
     conditions = [
         priced,
         *interval_conditions(compared),
-        identified_condition(laws[chosen].flags, repeats=repeats),
+        *identified_conditions(laws[chosen].flags, repeats=repeats),
         forms_condition(mids),
         *ground_conditions(ground, law_rests=True),
     ]
@@ -224,12 +217,10 @@ def form_ratios(
 
 
 def _can_judge(law: Law, point: Point) -> bool:
-    if point.recipe and law.recipes and point.recipe not in law.recipes:
-        return False
     try:
         return math.isfinite(predict(law, point).mid)
-    except (ArithmeticError, LookupError, ValueError, TypeError):
-        return False  # a form that needs what a point does not have, such as quality
+    except CurationError:
+        return False  # it does not know the recipe, or needs more than a point has
 
 
 def _dollar_verdict(
@@ -277,7 +268,7 @@ def deciding(
 
     if "prices are known" in names and any(one.weight == "must" for one in lacking):
         return Deciding("say the prices that are unknown")
-    if "the design identifies the law" in names or "the grid spans sizes and amounts" in names:
+    if IDENTIFIED in names or "the grid spans sizes and amounts" in names:
         return runs("cells at other ratios of tokens to parameters, ten times apart", 8)
     if not ground.own:
         return Deciding("run a study of your own (curate study): this law is of other data")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curation.study.evidence import Noise, Run, t95
-from curation.study.marginal import Estimate, Floats
+from curation.study.predict import Estimate, Floats
 
 LEAST_COUNTS = 4
 """Device counts that the Universal Scalability Law needs: it has three constants."""

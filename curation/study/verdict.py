@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from curation.shards import replacing
-from curation.study.marginal import Estimate, Flip
+from curation.study.flips import Flip
+from curation.study.predict import Estimate
 from curation.study.prices import Range
 
 Status = Literal["decided", "leaning", "not decided"]
 Weight = Literal["must", "full", "note"]
 """must: or it is not decided; full: or it is leaning at most; note: said, and nothing more."""
 
+_MUST: Weight = "must"
+_FULL: Weight = "full"
+IDENTIFIED = "the design identifies the law"
 FULL, LEAN = 0.95, 0.80
 """Intervals that must exclude 1 to decide, and to lean."""
 
@@ -198,25 +202,28 @@ def forms_condition(mids: Mapping[str, float]) -> Condition:
     return Condition(name, "must", len(signs) == 1, said, "the same side of 1")
 
 
-def identified_condition(flags: Sequence[str], *, repeats: bool) -> Condition:
+_HARD = ("collinear", "unidentified: marginal", "not converged")
+
+
+def identified_conditions(flags: Sequence[str], *, repeats: bool) -> list[Condition]:
     """Returns whether the design identifies what the ratio rests on.
+
+    A flag of the ratio itself or of the whole grid undoes a decision; one of a constant alone is
+    already in the interval of the ratio, and only keeps a verdict from being a full one.
 
     Args:
         flags: Of the law.
-        repeats: Whether the ratio rests on repeated tokens: else flags of R_D and R_N do not count.
+        repeats: Whether the ratio rests on repeated tokens: else flags of R_D and R_N are left out.
     """
-    bad = [
-        flag
-        for flag in flags
-        if flag.startswith(("unidentified", "collinear")) and (repeats or ": R_" not in flag)
-    ]
-    return Condition(
-        "the design identifies the law",
-        "must",
-        not bad,
-        "; ".join(bad) or "no flag",
-        "no flag of what is unidentified or collinear",
-    )
+    said = [flag for flag in flags if repeats or not flag.startswith("unidentified: R_")]
+    hard = [flag for flag in said if flag.startswith(_HARD)]
+    soft = [flag for flag in said if flag not in hard]
+    return [
+        Condition(name, weight, not found, "; ".join(found) or "no flag", "no flag")
+        for name, weight, found in (
+            (IDENTIFIED, _MUST, hard), ("every constant of the law is sure", _FULL, soft)
+        )
+    ]  # fmt: skip
 
 
 def more_runs(ratio: Estimate | None, runs: int, dollars: Range | None) -> Deciding:

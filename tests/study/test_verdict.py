@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.study.costs import Terms
-from curation.study.equivalence import equivalence, measured_equivalence, measured_pairs
+from curation.study.equivalence import by_law, measured_equivalence, measured_pairs
 from curation.study.evidence import health, largest_gap, noise_floor, usable
-from curation.study.marginal import Estimate, Point
+from curation.study.predict import Estimate, Point
 from curation.study.prices import Range
 from curation.study.questions import Ground, RecipeEvidence, next_dollar, recipe_worth, short
 from curation.study.runs import make_runs
@@ -21,7 +21,7 @@ from curation.study.verdict import (
     status_of,
     write_verdict,
 )
-from tests.study.doubles import EPOCH, PlainLaw, drawn, epoch_law
+from tests.study.doubles import EPOCH, drawn, epoch_law, plain_law, recipe_law, tied_law
 from tests.study.rows import study, study_rows
 
 POINT = Point(1e9, 5e9)
@@ -40,11 +40,7 @@ def ground(runs=None, **changes):
 
 
 def two_forms(spread=0.005):
-    tied = {**EPOCH, "alpha": 0.355, "beta": 0.355, "B": 1650.0}
-    return {
-        "chinchilla": epoch_law(spread),
-        "tied": PlainLaw(tied, drawn(tied, spread), form="tied"),
-    }
+    return {"chinchilla": epoch_law(spread), "tied": tied_law(spread)}
 
 
 def ask(laws=None, terms=TERMS, point=POINT, base=None):
@@ -113,11 +109,15 @@ def test_flags_of_the_design_undo_a_decision():
     assert found.would_decide.dollars == Range.exact(16)
     laws["chinchilla"] = epoch_law(0.005, flags=("unidentified: R_D",))
     assert ask(laws).status == "decided"  # repeats play no part in this ratio
+    laws["chinchilla"] = epoch_law(0.005, flags=("unidentified: B",))
+    assert ask(laws).status == "leaning"
+    laws["chinchilla"] = epoch_law(0.005, flags=("unidentified: marginal ratio of data to model",))
+    assert ask(laws).status == "not decided"
 
 
 def test_forms_that_differ_in_sign_undo_a_decision():
     other = {**EPOCH, "alpha": 0.348, "A": 4000.0}
-    laws = two_forms() | {"bounded": PlainLaw(other, drawn(other, 0.005), form="bounded")}
+    laws = two_forms() | {"other": plain_law(other, drawn(other, 0.005))}
     found = ask(laws)
     assert found.status == "not decided"
     assert "all forms" in found.why
@@ -135,7 +135,7 @@ def test_a_law_of_other_data_leans_at_most():
 
 
 def test_a_law_without_draws_decides_nothing():
-    laws = {"chinchilla": PlainLaw(), "tied": PlainLaw(form="tied")}
+    laws = {"chinchilla": plain_law(), "other": plain_law()}
     found = ask(laws)
     assert found.status == "not decided"
     assert "no interval" in found.why
@@ -175,10 +175,9 @@ def compare(table, names, law=None, documents=None):
     runs = usable(table)
     noise = noise_floor(runs)
     pairs = measured_pairs(runs, *names)
-    by_law = equivalence(law, POINT, *names) if law else None
     evidence = RecipeEvidence(
         measured_equivalence(pairs, noise.sd if noise else None, 500),
-        by_law,
+        by_law(law, POINT, *names) if law else None,
         largest_gap(runs, *names, noise),
         documents,
     )
@@ -197,10 +196,7 @@ def test_a_planted_gain_is_found_with_its_sign_and_an_interval():
 
 
 def test_with_law_and_documents_it_is_decided():
-    law = PlainLaw(
-        {**{k: EPOCH[k] for k in ("A", "E", "alpha")}, "B[raw]": 1.0, "B[clean]": 0.8,
-         "beta[raw]": 0.5, "beta[clean]": 0.5}, recipes=("raw", "clean"),
-    )  # fmt: skip
+    law = recipe_law(0.8)
     saved = Estimate(0.1, np.linspace(0.05, 0.15, 100))
     found = compare(study(noise=0.004, seeds=3), ("raw", "clean"), law, saved)
     assert found.status == "decided", found.why
