@@ -23,7 +23,9 @@ class FlipPrice:
     """A price at which the advice changes."""
 
     price: str
+    """"hour" or "text"."""
     unit: str
+    """With its article."""
     at: float | None
     """None: no price within 10,000 times of the present one does."""
     now: float | None
@@ -32,13 +34,13 @@ class FlipPrice:
 
     def sentence(self) -> str:
         """Says it."""
-        if self.at is None:
-            return f"no price of a {self.unit} {self.says}"
-        return f"{self.says} {self.at_text()}"
+        return f"{self.says}: {self.at_text()}"
 
     def at_text(self) -> str:
         """Returns the price with its unit."""
-        return f"at ${self.at:.3g} a {self.unit}"
+        return (
+            f"at no price of {self.unit}" if self.at is None else f"at ${self.at:.3g} {self.unit}"
+        )
 
 
 @dataclass(frozen=True)
@@ -261,7 +263,7 @@ def _flips(law: Law, ask: Ask, plan: Plan) -> list[FlipPrice]:
     hour = effective_hour(terms)
     assert hour is not None  # the plan has one
     larger = plan.data_share > 0.5
-    unit = f"{terms.device} hour"
+    unit = f"an hour of {terms.device}"
     if terms.text is not None and terms.text.mid > 0:
         says = "most of the budget goes to GPUs" if larger else "most of the budget goes to data"
         at = _search(law, ask, "hour", hour.mid, lambda p: (p.data_share > 0.5) != larger)
@@ -288,7 +290,7 @@ def _text_flips(law: Law, ask: Ask, plan: Plan, *, larger: bool) -> list[FlipPri
     return found
 
 
-_MILLION = "million tokens"
+_MILLION = "a million tokens"
 
 
 def _even_price(plan: Plan) -> float:

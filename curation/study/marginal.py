@@ -93,7 +93,9 @@ def effective_hour(terms: Terms) -> Range | None:
         return None
     speed = terms.flops_per_second
     hour = terms.hour
-    return Range(hour.low * speed.mid / speed.high, hour.mid, hour.high * speed.mid / speed.low)
+    return Range.around(
+        hour.low * speed.mid / speed.high, hour.mid, hour.high * speed.mid / speed.low
+    )
 
 
 def prices_of(terms: Terms, recipe: str | None) -> dict[str, Range | None]:
@@ -226,8 +228,7 @@ def _step_price(terms: Terms, now: str, better: str) -> Range | None:
     if less is None or more is None:
         return None
     mid = max(0.0, more.mid - less.mid)
-    low = min(mid, max(0.0, more.low - less.low))
-    return Range(low, mid, max(mid, more.high - less.high))
+    return Range.around(max(0.0, more.low - less.low), mid, more.high - less.high)
 
 
 def _plus(one: Range | None, other: Range | None) -> Range | None:
