@@ -66,8 +66,8 @@ def advise(
     From a study of your own: `--law data/out/study/law.json`
     """
     from curation.study.advise import advise as find
-    from curation.study.budget import Ask
     from curation.study.prices import load_catalogue
+    from curation.study.spending import Ask
 
     chosen = find_law(law)
     catalogue = load_catalogue(prices)

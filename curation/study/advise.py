@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from curation.errors import RecipeError
-from curation.study.budget import Ask, Plan, best_plan, epochs_of, split, spread_of
 from curation.study.marginal import effective_hour
 from curation.study.predict import Estimate, Floats, Law, Point, count_draws, told_apart
 from curation.study.prices import Range
+from curation.study.spending import Ask, Plan, best_plan, epochs_of, split, spread_of
 
 PRICE_SPAN = 1e4
 """Prices up to so many times higher and lower are searched for flips."""

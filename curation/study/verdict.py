@@ -166,6 +166,19 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def short(value: float) -> str:
+    """Returns a count with a letter for its thousands.
+
+    Examples:
+        >>> short(1.23e9), short(20e9), short(512), short(3.6e5)
+        ('1.23B', '20B', '512', '360k')
+    """
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= unit * 0.9995:
+            return f"{value / unit:.3g}{letter}"
+    return f"{value:.3g}"
+
+
 def status_of(conditions: Sequence[Condition]) -> tuple[Status, str]:
     """Returns the status that conditions allow, and the reason in one line.
 
@@ -202,7 +215,8 @@ def forms_condition(mids: Mapping[str, float]) -> Condition:
     return Condition(name, "must", len(signs) == 1, said, "the same side of 1")
 
 
-_HARD = ("collinear", "unidentified: marginal", "not converged")
+HARD = ("collinear", "unidentified: marginal", "not converged")
+"""Starts of flags that undo a decision."""
 
 
 def identified_conditions(flags: Sequence[str], *, repeats: bool) -> list[Condition]:
@@ -216,7 +230,7 @@ def identified_conditions(flags: Sequence[str], *, repeats: bool) -> list[Condit
         repeats: Whether the ratio rests on repeated tokens: else flags of R_D and R_N are left out.
     """
     said = [flag for flag in flags if repeats or not flag.startswith("unidentified: R_")]
-    hard = [flag for flag in said if flag.startswith(_HARD)]
+    hard = [flag for flag in said if flag.startswith(HARD)]
     soft = [flag for flag in said if flag not in hard]
     return [
         Condition(name, weight, not found, "; ".join(found) or "no flag", "no flag")

@@ -3,11 +3,11 @@ import pytest
 
 from curation.errors import RecipeError
 from curation.study.advise import Curation, ScaledLaw, advise, law_caveats
-from curation.study.budget import Ask, best_plan
 from curation.study.costs import HOUR, Terms
 from curation.study.laws import PUBLISHED
 from curation.study.predict import Point
 from curation.study.prices import Range
+from curation.study.spending import Ask, best_plan
 from tests.study.doubles import EPOCH, epoch_law, plain_law, recipe_law
 
 RATE = 4e14

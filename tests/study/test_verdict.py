@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 from curation.study.costs import Terms
 from curation.study.equivalence import by_law, measured_equivalence, measured_pairs
 from curation.study.evidence import health, largest_gap, noise_floor, usable
+from curation.study.ground import Ground
 from curation.study.predict import Estimate, Point
 from curation.study.prices import Range
-from curation.study.questions import Ground, RecipeEvidence, next_dollar, recipe_worth, short
+from curation.study.questions import next_dollar
+from curation.study.recipe_question import RecipeEvidence, recipe_worth
 from curation.study.runs import make_runs
 from curation.study.verdict import (
     Condition,
     interval_conditions,
     more_runs,
     number,
+    short,
     status_of,
     write_verdict,
 )
