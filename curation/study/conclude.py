@@ -215,7 +215,7 @@ def _dollar_question(
     ), []  # fmt: skip
 
 
-def _law_of_recipes(laws: Laws | None, pair: tuple[str, str]) -> FittedLaw | None:
+def law_of_recipes(laws: Laws | None, pair: tuple[str, str]) -> FittedLaw | None:
     """Returns the law that tells two recipes apart: the chosen one, else the simplest."""
     if laws is None:
         return None
@@ -241,7 +241,7 @@ def _recipe(
         measured_pairs(runs, baseline, recipe), noise.sd if noise else None
     )
     gap = largest_gap(runs, baseline, recipe, noise)
-    law, lawful, crossed = _law_of_recipes(laws, pair), None, None
+    law, lawful, crossed = law_of_recipes(laws, pair), None, None
     place = None if gap is None else Point(gap.parameters, gap.tokens, None, recipe)
     if law is not None and place is not None:
         lawful = by_law(law, place, baseline, recipe)
