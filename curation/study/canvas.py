@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any, cast
 
 from curation.errors import RecipeError
-from curation.study.verdict import short
+from curation.study.words import short
 
 
 @dataclass(frozen=True)

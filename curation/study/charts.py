@@ -15,7 +15,7 @@ from curation.study.plane import Plane
 from curation.study.predict import Floats, law_recipe
 from curation.study.questions import percent_dollars
 from curation.study.scaling import Efficiency
-from curation.study.verdict import number, short
+from curation.study.words import number, short
 
 MOST_PANELS, MOST_RECIPES = 4, 6
 
@@ -156,13 +156,12 @@ def _return_mark(axes: Any, theme: Theme, where: tuple[int, float], one: Return)
         )  # fmt: skip
         return
     side = 0 if one.way.side == "data" else 1
-    mid = one.per_dollar.mid * dollars
-    axes.plot(mid, place, color=theme.colours[side], marker=MARKERS[side], markersize=11)
-    found = one.per_dollar.interval()
+    scaled = one.bought(dollars) or one.per_dollar
+    axes.plot(scaled.mid, place, color=theme.colours[side], marker=MARKERS[side], markersize=11)
+    found = scaled.interval()
     if found is not None:
-        low, high = found[0] * dollars, found[1] * dollars
-        axes.plot([low, high], [place, place], color=theme.ink, linewidth=1.6)
-        axes.plot([low, high], [place, place], "|", color=theme.ink, markersize=9)
+        axes.plot(found, [place, place], color=theme.ink, linewidth=1.6)
+        axes.plot(found, [place, place], "|", color=theme.ink, markersize=9)
 
 
 def plane_chart(conclusion: Conclusion) -> Picture | None:

@@ -19,8 +19,9 @@ from curation.study.equivalence import Worth
 from curation.study.flips import Flip
 from curation.study.marginal import Return
 from curation.study.predict import Estimate
-from curation.study.questions import percent_dollars, where
-from curation.study.verdict import Verdict, interval_text, number, short, write_verdict
+from curation.study.questions import QUESTION, percent_dollars, where
+from curation.study.verdict import Verdict, interval_text, write_verdict
+from curation.study.words import number, short
 
 REPORT, VERDICT = "report.html", "verdict.json"
 _CAPTIONS = {
@@ -28,13 +29,13 @@ _CAPTIONS = {
     "interval.",
     "returns": "What the same money buys in each way (circles: data, squares: GPUs), with 95% "
     "intervals. Ways without a known return say why.",
-    "plane": "Lines of equal loss: every point of a line is as good, so the cheapest one is the one "
-    "to buy. Thick: the loss that the present sums can buy.",
+    "plane": "Lines of equal loss: all points of a line are as good, so the cheapest is the "
+    "one to buy. Thick: the loss that the present sums can buy.",
     "crossing": "Loss that a recipe saves against the baseline. Where a band meets 0, they cannot "
     "be told apart; where a line does, they change places.",
     "scaling": "Speed of each of several devices against a single one; 1 is perfect.",
     "wait": "How long devices wait for data, median and range over runs.",
-    "residuals": "What the chosen law leaves unexplained. A trend here is something it does not know.",
+    "residuals": "What the chosen law leaves unexplained. A trend is something it does not know.",
 }
 
 
@@ -97,7 +98,7 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         "name": setting.name,
         "question": setting.question,
         "states": conclusion.states,
-        "verdicts": [_verdict(one) for one in conclusion.verdicts],
+        "verdicts": [_verdict(one) for one in _by_money(conclusion.verdicts)],
         "where": where(point) if point else "",
         "dollars": f"${_cents(dollars)}",
         "returns": _returns(conclusion.returns, dollars),
@@ -118,6 +119,11 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         **_scaling(conclusion),
         **_laws(conclusion),
     }
+
+
+def _by_money(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Puts the question of the next dollar first: it is the one of who pays."""
+    return sorted(verdicts, key=lambda one: one.question != QUESTION)
 
 
 _CSS = {"decided": "decided", "leaning": "leaning", "not decided": "undecided"}
@@ -157,7 +163,7 @@ def _interval(one: Estimate | None) -> str:
 
 
 def _cents(value: float) -> str:
-    return cents(value) if value >= 0.01 else f"{value:.3g}"
+    return cents(value) if value >= 0.01 else number(value)
 
 
 def _returns(found: Sequence[Return], dollars: float) -> list[dict[str, Any]]:
@@ -165,19 +171,25 @@ def _returns(found: Sequence[Return], dollars: float) -> list[dict[str, Any]]:
     rows = []
     for one in found:
         best = one.per_dollar is not None and one.per_dollar.mid == max(known)
-        scaled = None
-        if one.per_dollar is not None:
-            scaled = Estimate(one.per_dollar.mid * dollars, one.per_dollar.draws * dollars)
+        scaled = one.bought(dollars)
         rows.append(
             {
                 "name": one.name,
                 "mid": "unknown" if scaled is None else number(scaled.mid),
                 "interval": "unknown" if scaled is None else _interval(scaled),
-                "note": one.why or ("returns most" if best else ""),
+                "note": one.why or _note(one, best=best),
                 "best": best,
             }
         )
     return rows
+
+
+def _note(one: Return, *, best: bool) -> str:
+    said = ["returns most"] if best else []
+    price = one.way.prices.get("curation")
+    if one.way.recipe is not None and price is not None:
+        said.append(f"one step: all of it costs ${_cents(one.way.uses['curation'] * price.mid)}")
+    return "; ".join(said)
 
 
 def _flip(one: Flip) -> dict[str, str]:
@@ -198,8 +210,8 @@ def _worth(one: RecipeWorth) -> dict[str, str]:
     if meet is not None and math.isfinite(meet.tokens.mid):
         said += (
             f" They change places at {short(meet.tokens.mid)} tokens "
-            f"({_span(meet.tokens.low)} to {_span(meet.tokens.high)}): {meet.better_below} is better "
-            f"with less text, {meet.better_above} with more."
+            f"({_span(meet.tokens.low)} to {_span(meet.tokens.high)}): with less text "
+            f"{meet.better_below} is better, with more {meet.better_above}."
         )
     return {"recipe": one.recipe, "baseline": one.baseline, "sentence": said}
 
@@ -216,9 +228,7 @@ def _worth_sentence(found: Worth) -> str:
         "otherwise be needed"
     )
     if dollars is None:
-        return (
-            f"{said}; in dollars unknown, for want of the price of {' and '.join(found.missing)}."
-        )
+        return f"{said}; in dollars unknown: no price of {' and '.join(found.missing)}."
     return f"{said}, ${dollars.mid:,.3g} ({_interval(dollars)}) with that text."
 
 
