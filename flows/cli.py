@@ -15,6 +15,7 @@ import typer
 
 import flows.advising
 import flows.extractor
+import flows.laws
 import flows.quality
 import flows.questions  # noqa: F401 - they add their commands
 from curation.errors import CurationError

@@ -16,12 +16,12 @@ import numpy as np
 from curation.errors import DataError, RecipeError, unknown_name
 from curation.study.forms import Array, Form, Places
 from curation.study.points import Points
-from curation.study.solver import TOLERANCE, Objective, minimise_all, minimise_one, scipy_part
+from curation.study.solver import TOLERANCE, Objective, minimise_all, minimise_one, scipy_parts
 
 DEFAULT_DELTA = 1e-3
 """As Hoffmann et al. have it, where seeds did not tell the noise."""
 _DELTA_OF_NOISE = 1.3
-_FOLLOWED = 16
+_FOLLOWED = 64
 _CHUNK = 4_000_000
 """Numbers in a gradient at once: 32 MB."""
 
@@ -67,12 +67,13 @@ class PointFit:
     starts: int
     """Tried."""
     agreeing: int
-    """Of those followed to the end (at most 16), how many came to the same minimum."""
+    """Of those followed to the end (at most 64), how many came to the same minimum."""
 
     @property
     def converged(self) -> bool:
-        """True where no further step would help."""
-        return self.decrease <= 100 * TOLERANCE
+        """True where no further step would help, or the law meets the runs exactly."""
+        exact = self.objective <= 1e-12 * len(self.points) * self.delta**2
+        return exact or self.decrease <= 100 * TOLERANCE
 
     @property
     def residuals(self) -> Array:
@@ -118,8 +119,16 @@ def chosen_delta(points: Points, settings: FitSettings) -> tuple[float, str]:
     return DEFAULT_DELTA, "default: too few repeated seeds to measure noise"
 
 
-def fit_point(form: Form, points: Points, settings: FitSettings) -> PointFit:
+def fit_point(
+    form: Form, points: Points, settings: FitSettings, *, polish: bool = True
+) -> PointFit:
     """Fits a form to runs.
+
+    Args:
+        form: What to fit.
+        points: The runs.
+        settings: How.
+        polish: Follow the best start by L-BFGS to the last digit; without, BFGS has to do.
 
     Raises:
         DataError: There are fewer runs than constants.
@@ -140,12 +149,12 @@ def fit_point(form: Form, points: Points, settings: FitSettings) -> PointFit:
     best = _best_starts(objective, starts)
     found = minimise_all(objective, best)
     agreeing = int((found.value <= found.value.min() * (1 + 1e-6)).sum())
-    winner = found.constants[int(np.argmin(found.value))]
-    constants, value, gradient = minimise_one(objective, winner)
-    last = minimise_all(objective, constants[None])
-    if last.value[0] * delta**2 <= value:
-        constants, value = last.constants[0], float(last.value[0]) * delta**2
-        gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
+    constants = found.constants[int(np.argmin(found.value))]
+    if polish:
+        constants, _ = minimise_one(objective, constants)
+    last = minimise_all(objective, constants[None])  # says what a further step would bring
+    constants, value = last.constants[0], float(last.value[0]) * delta**2
+    gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
     return PointFit(
         form, points, objective.whole(constants), free, delta, value, gradient,
         float(last.decrease[0]), len(starts), agreeing,
@@ -183,7 +192,7 @@ def _starts(form: Form, points: Points, settings: FitSettings, base: Array, free
 
 def _projected(form: Form, points: Points) -> Iterator[Array]:
     """Yields a start for each point of the form's grid, linear constants by least squares."""
-    nnls = scipy_part("optimize").nnls
+    nnls = scipy_parts()[0].nnls
     names = form.names(points.recipes)
     target = np.ones(len(points))
     for bends in form.bends():
