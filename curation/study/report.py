@@ -17,6 +17,7 @@ from curation.study.conclude import Conclusion, RecipeWorth, prices_table
 from curation.study.costs import cents
 from curation.study.equivalence import Worth
 from curation.study.flips import Flip
+from curation.study.ground import PRICED
 from curation.study.marginal import Return
 from curation.study.predict import Estimate
 from curation.study.questions import QUESTION, percent_dollars, where
@@ -153,6 +154,8 @@ def answer(one: Verdict) -> str:
     recipe = "recipe" in one.facts
     if one.status == "decided":
         return f"{one.choice} is the better one." if recipe else f"Spend it on {one.choice}."
+    if one.ratio is None and PRICED in {c.name for c in one.conditions if c.met is not True}:
+        return "Prices are missing: say them, and this page can answer."
     if one.status == "leaning":
         return f"Probably {one.choice}; not proven."
     return "These runs cannot tell. Do not pay for either on their account."
