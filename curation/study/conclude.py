@@ -45,6 +45,7 @@ from curation.study.predict import Estimate, Point, told_apart
 from curation.study.prices import Range
 from curation.study.questions import QUESTION, next_dollar
 from curation.study.recipe_question import RecipeEvidence, recipe_worth
+from curation.study.repeats import Repeat, measured_repeats
 from curation.study.scaling import Efficiency, Scalability, efficiencies, scalability
 from curation.study.verdict import Condition, Status, Verdict, status_of
 
@@ -100,6 +101,7 @@ class Conclusion:
     efficiencies: list[Efficiency]
     scalability: Scalability | None
     agreement: list[Agreement]
+    repeats: list[Repeat]
     states: list[str]
     """What is missing or went wrong, in plain words; a reader sees them first."""
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -138,6 +140,12 @@ def conclude(runs: pa.Table, setting: Setting, directory: Path | None = None) ->
         setting: Prices and names.
         directory: Of the study, where `bits_file` paths start; None: no bits by document.
     """
+    # Laws of a few tiny runs have draws beyond all bounds; flags and states say so.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return _conclude(runs, setting, directory)
+
+
+def _conclude(runs: pa.Table, setting: Setting, directory: Path | None) -> Conclusion:
     found, rows = health(runs), usable(runs)
     noise = noise_floor(rows)
     baseline = _baseline(rows, setting)
@@ -157,6 +165,7 @@ def conclude(runs: pa.Table, setting: Setting, directory: Path | None = None) ->
         setting, found, noise, rows, laws, point, returns,
         [*(one.verdict for one in recipes), dollar], recipes,
         _plane(laws, point, setting.terms), scaled, scalability(scaled), rank_agreement(rows),
+        measured_repeats(one_device(rows), noise),
         _states(found, noise, setting, failures, point), failures,
     )  # fmt: skip
 

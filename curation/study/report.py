@@ -21,6 +21,7 @@ from curation.study.ground import PRICED
 from curation.study.marginal import Return
 from curation.study.predict import Estimate
 from curation.study.questions import QUESTION, percent_dollars, where
+from curation.study.repeats import Repeat
 from curation.study.verdict import Verdict, interval_text, write_verdict
 from curation.study.words import number, short
 
@@ -105,6 +106,7 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         "returns": _returns(conclusion.returns, dollars),
         "flips": [_flip(one) for verdict in conclusion.verdicts for one in verdict.flips],
         "worths": [_worth(one) for one in conclusion.recipes],
+        "repeats": [_repeat(one) for one in conclusion.repeats],
         "figures": [_figure(name, picture) for name, picture in pictures.items()],
         "catalogue": setting.catalogue,
         "reuse": setting.terms.reuse,
@@ -233,6 +235,18 @@ def _worth_sentence(found: Worth) -> str:
     if dollars is None:
         return f"{said}; in dollars unknown: no price of {' and '.join(found.missing)}."
     return f"{said}, ${dollars.mid:,.3g} ({_interval(dollars)}) with that text."
+
+
+def _repeat(one: Repeat) -> dict[str, str]:
+    share = one.share
+    return {
+        "recipe": one.recipe or "runs",
+        "size": short(one.parameters),
+        "unique": short(one.unique_tokens),
+        "epochs": number(one.epochs),
+        "mid": "beyond the fresh runs" if share is None else number(share.mid),
+        "interval": "unknown" if share is None else _interval(share),
+    }
 
 
 def _figure(name: str, picture: Picture) -> dict[str, str]:
