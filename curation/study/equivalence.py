@@ -12,6 +12,7 @@ import numpy as np
 
 from curation.study.comparing import equivalence
 from curation.study.costs import HOUR, Terms
+from curation.study.evidence import t95
 from curation.study.law import FittedLaw
 from curation.study.predict import Estimate, Floats, Point, told_apart
 
@@ -206,5 +207,11 @@ def measured_equivalence(
     rng = np.random.default_rng(seed)
     spread = np.array([math.sqrt(2) * noise / abs(pair.slope) for pair in pairs])
     taken = rng.integers(0, len(pairs), (draws, len(pairs)))
-    jittered = logs[taken] + rng.normal(0, 1, taken.shape) * spread[taken]
-    return Estimate(mid, np.exp(jittered.mean(axis=1)))
+    noisy = (rng.normal(0, 1, taken.shape) * spread[taken]).mean(axis=1)
+    moved = (logs[taken].mean(axis=1) - logs.mean()) * _few(len(logs))
+    return Estimate(mid, mid * np.exp(moved + noisy))
+
+
+def _few(count: int) -> float:
+    """Returns by how much a bootstrap of so many values is too narrow (a t interval's width)."""
+    return t95(count - 1) / 1.96 * math.sqrt(count / (count - 1)) if count >= 4 else 1.0
