@@ -15,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from curation.errors import DataError
+from curation.translation.engine import Translated
 
 Key = bytes
 
@@ -62,43 +63,48 @@ class TranslationCache:
             self._database.execute("PRAGMA synchronous=NORMAL")
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS translations "
-                "(key BLOB PRIMARY KEY, text BLOB NOT NULL) WITHOUT ROWID"
+                "(key BLOB PRIMARY KEY, text BLOB NOT NULL, unknown INTEGER NOT NULL) "
+                "WITHOUT ROWID"
             )
         except (OSError, sqlite3.Error) as error:
             raise self._broken(error) from error
 
-    def find(self, keys: Sequence[Key]) -> dict[Key, str]:
+    def find(self, keys: Sequence[Key]) -> dict[Key, Translated]:
         """Returns those translations that are there.
 
         Raises:
             DataError: The file is damaged.
         """
-        found: dict[Key, str] = {}
+        found: dict[Key, Translated] = {}
         try:
             for start in range(0, len(keys), _AT_ONCE):
                 part = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
                 rows = self._database.execute(
-                    f"SELECT key, text FROM translations WHERE key IN ({marks})",  # noqa: S608
+                    f"SELECT key, text, unknown FROM translations WHERE key IN ({marks})",  # noqa: S608
                     part,
                 )
-                found.update((key, text.decode("utf-8", "surrogatepass")) for key, text in rows)
+                for key, text, unknown in rows:
+                    found[key] = Translated(text.decode("utf-8", "surrogatepass"), unknown)
         except sqlite3.Error as error:
             raise self._broken(error) from error
         return found
 
-    def add(self, translations: Mapping[Key, str]) -> None:
+    def add(self, translations: Mapping[Key, Translated]) -> None:
         """Adds translations, all or none; one that another process added meanwhile stays.
 
         Raises:
             DataError: The file cannot be written.
         """
-        rows = [(key, text.encode("utf-8", "surrogatepass")) for key, text in translations.items()]
+        rows = [
+            (key, found.text.encode("utf-8", "surrogatepass"), found.unknown)
+            for key, found in translations.items()
+        ]
         try:
             with closing(self._database.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
-                    cursor.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?)", rows)
+                    cursor.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", rows)
                 except BaseException:
                     cursor.execute("ROLLBACK")
                     raise

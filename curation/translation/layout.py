@@ -178,12 +178,14 @@ def _sentences(run: list[_Line], window: int) -> Iterator[Part]:
     flat = _flattened(raw[start:end], [(a - start, b - start) for a, b in breaks])
     at = 0
     for low, high in _windows(flat, window):
+        line = _one_line(flat[low:high])
+        if not any(map(str.isalpha, line)):
+            continue
         # Places in `flat` are places in `raw`: breaks were overwritten, not taken out.
         yield raw[at : start + low]
-        piece = raw[start + low : start + high]
         yield Sentence(
-            raw=piece,
-            line=_one_line(flat[low:high]),
+            raw=raw[start + low : start + high],
+            line=line,
             indent=run[-1].prefix if len(run) > 1 else "",
             width=max(len(line.prefix) + len(line.content) for line in run) if breaks else 0,
             column=start + low - raw.rfind("\n", 0, start + low) - 1 if breaks else 0,

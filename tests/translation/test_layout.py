@@ -89,8 +89,8 @@ def test_a_translated_paragraph_is_wrapped_at_its_width() -> None:
     assert max(map(len, lines)) <= max(map(len, MANUAL.splitlines()))
     assert lines[4:9] == [
         "       The  function  _exit()  terminates  the calling process at once.  Any",
-        "       open file descriptors that belong to it are shut by the kernel, all of",
-        "       them. It is not implemented by the library but by the kernel.",
+        "       open file descriptors that belong to it are shut by the kernel, all",
+        "       of them. It is not implemented by the library but by the kernel.",
         "",
         "           #include <unistd.h>",
     ]
