@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -84,37 +84,44 @@ class Endpoint:
         self._spec, self._name = spec, name
         self._silent = 0
 
-    def ask(self, requests: Sequence[Request]) -> list[Reply]:
+    def ask(self, requests: Sequence[Request], keep: Callable[[int, Reply], None]) -> list[Reply]:
         """Asks n questions, `concurrency` at a time; returns when each has its answer or reason.
+
+        Args:
+            requests: The questions.
+            keep: Called with the place of a question and its reply as soon as that is there.
 
         Raises:
             StageError: No question can be answered: key, model, or the endpoint as a whole.
         """
-        return asyncio.run(self._ask_all(requests))
+        return asyncio.run(self._ask_all(requests, keep))
 
-    async def _ask_all(self, requests: Sequence[Request]) -> list[Reply]:
+    async def _ask_all(
+        self, requests: Sequence[Request], keep: Callable[[int, Reply], None]
+    ) -> list[Reply]:
         import httpx
+
+        async def ask_one(place: int) -> Reply:
+            async with limit:
+                reply = await self._ask(client, requests[place])
+            keep(place, reply)
+            self._count(reply)
+            return reply
 
         spec = self._spec
         limit = asyncio.Semaphore(spec.concurrency)
         async with httpx.AsyncClient(
             headers=_headers(spec), timeout=None, trust_env=not _is_local(spec.base_url)
         ) as client:
-            tasks = [
-                asyncio.create_task(self._ask_within(client, limit, request))
-                for request in requests
-            ]
+            tasks = [asyncio.create_task(ask_one(place)) for place in range(len(requests))]
             try:
                 return list(await asyncio.gather(*tasks))
             finally:
                 for task in tasks:
                     task.cancel()
 
-    async def _ask_within(
-        self, client: Any, limit: asyncio.Semaphore, request: Request
-    ) -> Reply:
-        async with limit:
-            reply = await self._ask(client, request)
+    def _count(self, reply: Reply) -> None:
+        """Counts the documents that were given no answer; stops where they are too many."""
         silent = reply.reason in ("endpoint_unreachable", "endpoint_timeout", "endpoint_failed")
         self._silent = self._silent + 1 if silent else 0
         if self._silent >= GIVE_UP_AFTER:
@@ -123,7 +130,6 @@ class Endpoint:
                 f"documents in a row, the last time: {reply.detail}; start the endpoint again and "
                 "run again, what was answered is kept"
             )
-        return reply
 
     async def _ask(self, client: Any, request: Request) -> Reply:
         wait = self._spec.backoff_seconds

@@ -62,4 +62,5 @@ def route_digest(spec: ModelSpec, model_digest: str) -> str:
         spec.prefix,
         spec.decoding.settings(),
         spec.max_tokens,
+        spec.batch_sentences if spec.engine == "marian" else None,  # a shape of its own
     )
