@@ -26,6 +26,7 @@ from curation.translation.cache import TranslationCache, cache_key, open_cache
 from curation.translation.engine import Translated
 
 _TEXT = "{text}"
+_KEPT = (None, "answer_cut", "answer_withheld")  # paid for, and no passing fault
 _PROMPT = (
     "Rewrite the following text in other words. Keep its language, its meaning, and every fact, "
     "name, number and quotation. Answer with the new text alone.\n\n{text}"
@@ -179,7 +180,7 @@ class _Answers(NamedTuple):
         new = [row for row, key in enumerate(keys) if key not in known]
 
         def keep(place: int, reply: Reply) -> None:
-            if reply.reason is None or reply.reason.startswith("answer_"):
+            if reply.reason in _KEPT:
                 self.cache.add({keys[new[place]]: Translated(json.dumps(reply))})
 
         replies = self.endpoint.ask([requests[row] for row in new], keep) if new else []

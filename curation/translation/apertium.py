@@ -10,10 +10,13 @@ anew: of 86 sentences none read otherwise alone, in another order, or all at onc
 """
 
 import hashlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -77,21 +80,14 @@ class ApertiumTranslator:
         data = "".join(f"{_framed(sentence)}\0" for sentence in sentences)
         seconds = _SECONDS + _SECONDS_EACH * len(sentences)
         try:
-            done = subprocess.run(  # noqa: S603 - the program that the user has installed
-                self._command,
-                input=data.encode("utf-8", "replace"),
-                capture_output=True,
-                timeout=seconds,
-                check=False,
-            )
+            code, out, told = _run(self._command, data.encode("utf-8", "replace"), seconds)
         except subprocess.TimeoutExpired as error:
             raise self._failed(f"gave no answer within {seconds:.0f} s") from error
         except OSError as error:
             raise self._failed(f"cannot be run ({error})") from error
-        answers = done.stdout.decode("utf-8", "replace").split("\0")
-        if done.returncode:
-            told = " ".join(done.stderr.decode("utf-8", "replace").split())
-            raise self._failed(f"ended with {done.returncode} ({told[:200]})")
+        if code:
+            raise self._failed(f"ended with {code} ({' '.join(told.split())[:200]})")
+        answers = out.split("\0")
         if len(answers) <= len(sentences) or any(answers[len(sentences) :]):
             raise self._failed(f"gave {len(answers) - 1} answers to {len(sentences)} sentences")
         return [_read(answer) for answer in answers[: len(sentences)]]
@@ -101,6 +97,24 @@ class ApertiumTranslator:
             f"engine apertium: {' '.join(self._command)} {how}; expected one answer for each "
             f"sentence; try it in a shell, or {_INSTALL}"
         )
+
+
+def _run(command: Sequence[str], data: bytes, seconds: float) -> tuple[int, str, str]:
+    """Runs a program, and ends it with all that it started if it takes too long."""
+    with subprocess.Popen(  # noqa: S603 - the program that the user has installed
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # its pipe of programs is one group
+    ) as child:
+        try:
+            out, told = child.communicate(data, timeout=seconds)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+    return child.returncode, out.decode("utf-8", "replace"), told.decode("utf-8", "replace")
 
 
 def _framed(sentence: str) -> str:

@@ -104,7 +104,10 @@ class TranslationCache:
             with closing(self._database.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
-                    cursor.executemany("INSERT OR IGNORE INTO translations VALUES (?, ?, ?)", rows)
+                    cursor.executemany(
+                        "INSERT INTO translations VALUES (?, ?, ?) ON CONFLICT (key) DO NOTHING",
+                        rows,
+                    )
                 except BaseException:
                     cursor.execute("ROLLBACK")
                     raise
