@@ -111,7 +111,9 @@ class Endpoint:
         spec = self._spec
         limit = asyncio.Semaphore(spec.concurrency)
         async with httpx.AsyncClient(
-            headers=_headers(spec), timeout=None, trust_env=not _is_local(spec.base_url)
+            headers=_headers(spec),
+            timeout=spec.timeout_seconds,
+            trust_env=not _is_local(spec.base_url),
         ) as client:
             tasks = [asyncio.create_task(ask_one(place)) for place in range(len(requests))]
             try:
@@ -219,9 +221,7 @@ def check_endpoint(spec: EndpointSpec) -> None:
         )
 
 
-async def _post(
-    client: Any, spec: EndpointSpec, request: Request
-) -> tuple[int, float, bytes]:
+async def _post(client: Any, spec: EndpointSpec, request: Request) -> tuple[int, float, bytes]:
     """Returns status, seconds to wait before another try, and the body."""
     payload = {
         "model": spec.model,

@@ -106,6 +106,7 @@ class SegmentRun:
                     documents_made=made,
                     documents_out=alive + made - sum(rejects.values()),
                     rejects=rejects,
+                    sums=_sums(stage, batch, mask),
                     cpu_seconds=time.process_time() + children_cpu_seconds() - cpu,
                     wall_seconds=time.perf_counter() - wall,
                 )
@@ -121,6 +122,13 @@ def _work(
         return expand_rows(stage, batch, verdicts, mask)
     batch, failures = score_rows(stage, batch, mask)
     return batch, mask, [failures]
+
+
+def _sums(stage: Stage, batch: pa.RecordBatch, mask: Mask) -> dict[str, float]:
+    """Returns the sums that a stage wants in the manifest, by quantity."""
+    rows = batch.filter(pa.array(mask))
+    found = {name: pc.sum(rows.column(stage.column(name))).as_py() for name in stage.summed}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _rejects(

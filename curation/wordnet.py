@@ -103,7 +103,7 @@ class WordNet:
         if lemma in self._irregular_lemmas(reading.part):
             return None
         made = _with_ending(lemma, reading.ending)
-        # What cannot be taken apart again was not put together right: "stoped".
+        # What cannot be taken apart again was not put together right.
         back = {stem for part, ending, stem in _stems(made) if ending == reading.ending}
         return made if lemma in back else None
 
@@ -114,7 +114,7 @@ class WordNet:
     @lru_cache(maxsize=100_000)  # noqa: B019 - as above
     def _entry(self, part: PartOfSpeech, lemma: str) -> Entry:
         line = _line_of(self._index[part], lemma.encode("ascii", "replace"))
-        if line is None:
+        if line is None or not lemma:
             return Entry((), tagged=False)
         fields = line.split()
         senses = int(fields[2])
@@ -146,9 +146,7 @@ def find_wordnet(name: str) -> Path:
         if all((place / file).is_file() for file in _FILES):
             return place
     looked = ", ".join(map(str, places))
-    raise ValueError(
-        f"wordnet '{name}': no WordNet with {_FILES[0]} in {looked}; {_INSTALL}"
-    )
+    raise ValueError(f"wordnet '{name}': no WordNet with {_FILES[0]} in {looked}; {_INSTALL}")
 
 
 def wordnet_digest(directory: Path) -> str:
@@ -195,32 +193,37 @@ def _line_of(index: bytes, lemma: bytes) -> bytes | None:
 def _irregular(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    rows = (line.split() for line in path.read_text(encoding="ascii", errors="replace").splitlines())
+    rows = (
+        line.split() for line in path.read_text(encoding="ascii", errors="replace").splitlines()
+    )
     return {row[0]: row[1] for row in rows if len(row) > 1}
 
 
 def _stems(word: str) -> Iterator[tuple[PartOfSpeech, Literal["s", "ed", "ing"], str]]:
     """Yields the lemmas that a word may be a regular form of."""
     if word.endswith("s") and not word.endswith("ss"):
-        stems = [word[:-1]]
-        if word.endswith("ies"):
-            stems = [word[:-3] + "y"]
-        elif word.endswith(("ches", "shes", "sses", "xes", "zes")):
-            stems = [word[:-2]]
-        for stem in stems:
-            yield "noun", "s", stem
-            yield "verb", "s", stem
-    for ending in ("ed", "ing"):
-        stem = word.removesuffix(ending)
-        if stem == word or len(stem) < 2:
-            continue
-        kind: Literal["ed", "ing"] = "ed" if ending == "ed" else "ing"
-        yield "verb", kind, stem
-        yield "verb", kind, stem + "e"
-        if ending == "ed" and stem.endswith("i"):
-            yield "verb", kind, stem[:-1] + "y"
-        if stem[-1] == stem[-2]:
-            yield "verb", kind, stem[:-1]
+        stem = _without_s(word)
+        yield "noun", "s", stem
+        yield "verb", "s", stem
+    elif word.endswith("ed"):
+        yield from (("verb", "ed", stem) for stem in _without_ending(word[:-2]))
+        if word.endswith("ied"):
+            yield "verb", "ed", word[:-3] + "y"
+    elif word.endswith("ing"):
+        yield from (("verb", "ing", stem) for stem in _without_ending(word[:-3]))
+
+
+def _without_s(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-2] if word.endswith(("ches", "shes", "sses", "xes", "zes")) else word[:-1]
+
+
+def _without_ending(stem: str) -> list[str]:
+    """Returns the lemmas that -ed or -ing may have been put to: fill, hope, stop."""
+    if len(stem) < 2:
+        return []
+    return [stem, stem + "e", *([stem[:-1]] if stem[-1] == stem[-2] else [])]
 
 
 def _with_ending(lemma: str, ending: str) -> str:

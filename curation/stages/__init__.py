@@ -54,6 +54,10 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "semantic_dedup",
     "domain_cap",
     "split",
+    "back_translate",
+    "synonyms",
+    "paraphrase",
+    "rewrite",
     "mix",
 )
 """What a recipe can name; a new stage is one line here."""

@@ -71,7 +71,7 @@ class BackTranslate(ExpandStage):
     def _can_be_done(self) -> Self:
         if self.share > 1 and self.method != "sample":
             raise ValueError(
-                f"share is {self.share:g} and method '{self.method}', so the children of a document "
+                f"share is {self.share:g} and method '{self.method}', so children of one document "
                 'would be equal; expected share up to 1, or method = "sample"'
             )
         wanted = [str(direction) for direction in self._directions()]
@@ -192,5 +192,7 @@ def _translated(route: Route, batch: pa.RecordBatch, seed: int) -> list[Text]:
     for number in sorted(set(numbers)):
         rows = [row for row, child in enumerate(numbers) if child == number]
         salt = f"{seed}:{number}"
-        made.update(zip(rows, route.translate_texts([texts[row] for row in rows], salt), strict=True))
+        made.update(
+            zip(rows, route.translate_texts([texts[row] for row in rows], salt), strict=True)
+        )
     return [made[row] for row in range(len(texts))]

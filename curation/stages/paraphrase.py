@@ -97,19 +97,19 @@ def _found(name: str) -> tuple[Paraphraser, str]:
     except Exception as error:  # whatever a module raises as it is imported
         raise ValueError(
             f"function '{name}': module {module_name} cannot be imported "
-            f"({type(error).__name__}: {' '.join(str(error).split()):.160}); install it, or correct "
-            "its name"
+            f"({type(error).__name__}: {' '.join(str(error).split()):.160}); install it, or "
+            "correct its name"
         ) from error
     function = getattr(module, attribute, None)
     if not callable(function):
         found = "no such name" if function is None else f"a {type(function).__name__}"
         raise ValueError(
-            f"function '{name}': {module_name} has {found} under '{attribute}'; expected a function "
-            "of texts and seeds"
+            f"function '{name}': {module_name} has {found} under '{attribute}'; expected a "
+            "function of texts and seeds"
         )
-    path = getattr(module, "__file__", None)
-    known = path is not None and Path(path).is_file()
-    return function, file_digest(Path(path)) if known else hashlib.sha256(name.encode()).hexdigest()
+    path = Path(getattr(module, "__file__", None) or "")
+    known = path.is_file()
+    return function, file_digest(path) if known else hashlib.sha256(name.encode()).hexdigest()
 
 
 def _seed(seed: int, doc_id: str, child: int) -> int:

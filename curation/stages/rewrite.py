@@ -160,7 +160,9 @@ class Rewrite(ExpandStage):
             self.column("completion_tokens"): pa.array(
                 [reply.completion_tokens for reply in replies], pa.int64()
             ),
-            self.column("cost"): pa.array([_cost(reply, prices) for reply in replies], pa.float64()),
+            self.column("cost"): pa.array(
+                [_cost(reply, prices) for reply in replies], pa.float64()
+            ),
         }
 
 
@@ -174,7 +176,8 @@ class _Answers(NamedTuple):
     def of(self, requests: list[Request]) -> list[Reply]:
         """Returns the replies to n questions; only new ones are asked."""
         keys = [
-            cache_key(self.route, json.dumps(request.messages), request.seed) for request in requests
+            cache_key(self.route, json.dumps(request.messages), request.seed)
+            for request in requests
         ]
         known = {key: _read(found.text) for key, found in self.cache.find(keys).items()}
         new = [row for row, key in enumerate(keys) if key not in known]

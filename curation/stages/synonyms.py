@@ -27,12 +27,14 @@ from curation.wordnet import INSTALLED, find_wordnet, load_wordnet, same_start, 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _ARTICLES = ("a", "an")
 _WINDOW = 1 << 20  # sentences need not be cut
+_SHORTEST = 4  # shorter words are function words, or mean many things
 # Function words that WordNet has in another part of speech only: "before" as an adverb.
 _CLOSED = frozenset(
     """about above across after against along among around before behind below beneath between
     beyond during except inside into near only other otherwise outside over past rather round
     since such than that then there therefore these this those though through throughout thus
-    under unless until upon when where whereas whether which while will with within without""".split()
+    under unless until upon when where whereas whether which while will with within
+    without""".split()  # noqa: SIM905 - as a list it takes a page
 )
 
 
@@ -101,7 +103,8 @@ class Synonyms(ExpandStage):
         wordnet = load_wordnet(directory, digest)
 
         def find(word: str) -> list[str]:
-            return [] if word in _CLOSED else wordnet.synonyms(word, self.max_senses)
+            closed = len(word) < _SHORTEST or word in _CLOSED
+            return [] if closed else wordnet.synonyms(word, self.max_senses)
 
         def replace_batch(batch: pa.RecordBatch) -> Columns:
             texts, ids, numbers = (
@@ -117,7 +120,9 @@ class Synonyms(ExpandStage):
 
     def _columns(self, made: "list[_Made]") -> Columns:
         return {
-            "text": pa.array([one.text if one.replaced else None for one in made], pa.large_string()),
+            "text": pa.array(
+                [one.text if one.replaced else None for one in made], pa.large_string()
+            ),
             "operation": pa.array([self.kind] * len(made), pa.string()),
             self.column("replaced"): pa.array([one.replaced for one in made], pa.int32()),
             self.column("rate"): pa.array(

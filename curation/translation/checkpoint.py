@@ -7,6 +7,7 @@ from pathlib import Path
 from curation.errors import DataError
 
 HUB = "hub:"
+"""Prefix of a model on the Hugging Face hub, as fine-tuning jobs have it."""
 _NAME = re.compile(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40})")
 
 

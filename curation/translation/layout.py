@@ -3,8 +3,9 @@
 A text is a sequence of *parts*: strings that stay as they are, byte for byte, and sentences.
 The meaning:
 
-- Fenced code (``` or ~~~) stays, with its fences. So does what shows no prose: a block with fewer
-  than `MIN_WORDS` words (or characters, of scripts without spaces), or of whose visible characters fewer than `MIN_LETTERS` are letters.
+- Fenced code (``` or ~~~) stays, with its fences. So does what shows no prose: a block of code that
+  ends in a semicolon or a brace, one with fewer than `MIN_WORDS` words (or characters, of scripts
+  without spaces), or of whose visible characters fewer than `MIN_LETTERS` are letters.
 - Lines that were broken to fit a width belong together: the next line's first word would not have
   fitted on the one before. They make one block; verses, lists and tables do not.
 - Indentation, list marks, quotation marks and heading marks before a block stay, as does the white
@@ -20,6 +21,7 @@ an engine that changes nothing the text does not change by a byte.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from curation.text.sentences import plain_sentence_spans
@@ -107,7 +109,7 @@ def put_together(parts: Sequence[Part], translated: Sequence[str]) -> str:
     left, put, column = iter(translated), list[str](), 0
     for part in parts:
         put.append(part if isinstance(part, str) else part.put(next(left), column))
-        before, line_break, last = put[-1].rpartition("\n")
+        _, line_break, last = put[-1].rpartition("\n")
         column = len(last) if line_break else column + len(last)
     return "".join(put)
 
@@ -200,7 +202,7 @@ _JOINED, _SPACED = "\x00", " "
 def _breaks(run: list[_Line]) -> list[tuple[int, int]]:
     """Returns where, in the raw block, a line's end and the next one's indentation stand."""
     found, at = [], 0
-    for line, following in zip(run, run[1:], strict=False):
+    for line, following in pairwise(run):
         at += len(line.prefix) + len(line.content)
         found.append((at, at + len(line.end) + len(following.prefix)))
         at += len(line.end)
@@ -229,12 +231,13 @@ def _has_runs(flat: str) -> bool:
 
 def _windows(flat: str, window: int) -> Iterator[tuple[int, int]]:
     """Yields the places of sentences, none longer than the window."""
-    for start, end in plain_sentence_spans(flat):
+    for first, end in plain_sentence_spans(flat):
+        start = first
         while end - start > window:
             cut = _cut(flat, start, start + window)
-            stop = start + len(flat[start:cut].rstrip())
-            yield start, stop
-            start = cut + len(flat[cut:end]) - len(flat[cut:end].lstrip())
+            yield start, start + len(flat[start:cut].rstrip())
+            rest = flat[cut:end]
+            start = end - len(rest.lstrip())
         if start < end:
             yield start, end
 

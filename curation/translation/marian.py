@@ -123,7 +123,7 @@ class MarianTranslator:
         mask = (torch.arange(length)[None, :] < lengths[:, None]).long()
         decoding = self._spec.decoding
         config = self._model.config
-        settings = GenerationConfig(
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=min(self._spec.max_tokens, self._longest - 1, 3 * length + 16),
             num_beams=decoding.beams if decoding.method == "beam" else 1,
             do_sample=False,
@@ -228,7 +228,7 @@ def _load_weights(directory: Path) -> Any:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
-        model, found = MarianMTModel.from_pretrained(
+        loaded: Any = MarianMTModel.from_pretrained(
             str(directory),
             local_files_only=True,
             use_safetensors=True,
@@ -241,6 +241,7 @@ def _load_weights(directory: Path) -> Any:
             f"model '{directory}' cannot be loaded ({' '.join(str(error).split()):.160}); "
             "expected a Marian model saved whole; fetch it again"
         ) from error
+    model, found = loaded
     missing = sorted(found["missing_keys"])
     if missing:
         raise DataError(

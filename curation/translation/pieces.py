@@ -1,4 +1,4 @@
-"""Word pieces of Marian models: two SentencePiece models and a vocabulary, read without any code."""
+"""Word pieces of Marian models: two SentencePiece models and a vocabulary, without their code."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ class Pieces:
         self._source, self._target = (_load(directory / name) for name in (SOURCE, TARGET))
 
     def cut(self, sentence: str, prefix: str) -> list[str]:
-        """Returns the pieces of a sentence, the token of its target language first, the end last."""
+        """Returns a sentence's pieces, the token of the target language first, the end last."""
         pieces: list[str] = self._source.encode(sentence, out_type=str)
         return [*([prefix] if prefix else []), *pieces, END]
 

@@ -118,13 +118,11 @@ def protected(sentence: str, *, numbers: bool) -> list[tuple[int, int]]:
 
 
 def _word_around(text: str, start: int, end: int) -> tuple[int, int]:
-    """Widens a span that cuts a word: a mark within it would be part of another word."""
-    if _is_word(text[start : start + 1]):
-        while start > 0 and _is_word(text[start - 1]):
-            start -= 1
-    if _is_word(text[end - 1 : end]):
-        while end < len(text) and _is_word(text[end]):
-            end += 1
+    """Widens a span to what touches it: a mark there would be part of another word."""
+    while start > 0 and _is_word(text[start - 1]):
+        start -= 1
+    while end < len(text) and _is_word(text[end]):
+        end += 1
     return start, end
 
 

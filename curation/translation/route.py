@@ -68,9 +68,7 @@ class Route:
             salt: Words are drawn anew for another one.
         """
         laid_out = [find_parts(text, self.window) for text in texts]
-        lines = [
-            [part.line for part in parts if isinstance(part, Sentence)] for parts in laid_out
-        ]
+        lines = [[part.line for part in parts if isinstance(part, Sentence)] for parts in laid_out]
         unique = list(dict.fromkeys(line for found in lines for line in found))
         answers = dict(zip(unique, self.translate(unique, salt), strict=True))
         made = []
@@ -106,7 +104,9 @@ class Route:
             tried.update((row, found.text) for row, found in new.items())
             answers.update(self._by_marks(sentences, new, way, salt))
         rest = [row for row in range(len(sentences)) if row not in answers]
-        answers.update(zip(rest, self._by_pieces([sentences[row] for row in rest], salt), strict=True))
+        answers.update(
+            zip(rest, self._by_pieces([sentences[row] for row in rest], salt), strict=True)
+        )
         return [answers[row] for row in range(len(sentences))]
 
     def _by_marks(

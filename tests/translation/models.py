@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 WORDS = """the patient has a rare disease of the heart and of the eye that no drug can cure so far
-    o paciente tem uma rara doença do olho que os remédios não podem curar até agora""".split()
+    o paciente tem uma rara doença do olho que os remédios não podem curar até agora""".split()  # noqa: SIM905
 SENTENCES = [" ".join(WORDS[i:] + WORDS[:i]) + "." for i in range(len(WORDS))]
 
 
@@ -13,7 +13,9 @@ def make_marian(directory: Path, seed: int = 0) -> Path:
     import sentencepiece
     import torch
     from transformers import MarianConfig, MarianMTModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     directory.mkdir(parents=True)
     text = directory / "text.txt"
     text.write_text("\n".join(SENTENCES), encoding="utf-8")
@@ -30,7 +32,9 @@ def make_marian(directory: Path, seed: int = 0) -> Path:
     spm = sentencepiece.SentencePieceProcessor(model_file=str(directory / "source.spm"))
     pieces = [spm.id_to_piece(i) for i in range(spm.get_piece_size())]
     known = [piece for piece in pieces if piece not in ("<s>", "</s>", "<unk>")]
-    vocabulary = {piece: at for at, piece in enumerate(["</s>", "<unk>", *known, ">>por<<", "<pad>"])}
+    vocabulary = {
+        piece: at for at, piece in enumerate(["</s>", "<unk>", *known, ">>por<<", "<pad>"])
+    }
     (directory / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     text.unlink()
     padding = vocabulary["<pad>"]

@@ -12,7 +12,7 @@ NAME
 
 DESCRIPTION
        The  function  _exit()  terminates  the calling process at once.  Any
-       open file descriptors that belong to it are closed. It is not  imple‐
+       open file descriptors that belong to it are closed. It is not  imple\u2010
        mented by the library but by the kernel.
 
            #include <unistd.h>
@@ -29,9 +29,7 @@ def _sentences(text: str, window: int = WINDOW * 10) -> list[str]:
 
 def _with(text: str, change) -> str:
     parts = find_parts(text, WINDOW * 10)
-    return put_together(
-        parts, [change(part.line) for part in parts if isinstance(part, Sentence)]
-    )
+    return put_together(parts, [change(part.line) for part in parts if isinstance(part, Sentence)])
 
 
 LINES = """A plain sentence with several words. And another one follows it, as they do.
@@ -41,7 +39,7 @@ LINES = """A plain sentence with several words. And another one follows it, as t
     1. First, one has to read the manual
     x = foo(bar); }
     broken to fit a width by a soft hyphen at its imple\u2010
-    \x0b \x0c \u2028 \x00 \r""".split("\n")
+    \x0b \x0c \u2028 \x00 \r""".split("\n")  # noqa: SIM905
 texts = (
     st.lists(
         st.sampled_from([*LINES, *(line.strip() for line in LINES), "", " ", "\t", "\n", "\r\n"])
@@ -126,7 +124,9 @@ def test_scripts_without_spaces_have_sentences() -> None:
 
 
 def test_a_long_sentence_is_cut_behind_a_clause() -> None:
-    text = "It rained for days and nights, so that nobody came; but then the sun shone upon all of us."
+    text = (
+        "It rained for days and nights, so that nobody came; but then the sun shone upon all of us."
+    )
     assert _sentences(text, 80) == [
         "It rained for days and nights, so that nobody came;",
         "but then the sun shone upon all of us.",

@@ -43,12 +43,12 @@ def test_whatever_an_engine_does_protected_spans_survive(monkeypatch, tmp_path, 
     changes = {
         "drop": lambda text: re.sub(r"\b[A-Z]+\d+\b", "", text) + "x",
         "double": lambda text: f"{text} {text}",
-        "letters": lambda text: "so ein Wort",
+        "letters": lambda _: "so ein Wort",
         "digits": lambda text: f"{text} 12345",
-        "empty": lambda text: "",
+        "empty": lambda _: "",
         "spaces": lambda text: text.replace(" ", "   "),
     }
-    install(monkeypatch, lambda text, seed: changes[damage](text))
+    install(monkeypatch, changes[damage])
     key = re.sub(r"\W", "", damage)
     cache = TranslationCache(tmp_path / f"cache-{key}")
     [answer] = Route((Hop(spec(), "there"),), cache).translate([sentence])
@@ -61,7 +61,7 @@ def test_whatever_an_engine_does_protected_spans_survive(monkeypatch, tmp_path, 
 
 @pytest.mark.parametrize("span", [*SPANS, *NUMBERS])
 def test_a_span_is_never_shown_or_comes_back(monkeypatch, route, span) -> None:
-    engine = install(monkeypatch, lambda text, seed: text.upper())
+    engine = install(monkeypatch, str.upper)
     sentence = f"the value {span} is here"
     [answer] = route.translate([sentence])
     assert span in answer.text
@@ -71,7 +71,7 @@ def test_a_span_is_never_shown_or_comes_back(monkeypatch, route, span) -> None:
 
 
 def test_ways_are_tried_from_the_best(monkeypatch, route) -> None:
-    install(monkeypatch, lambda text, seed: text.replace("5,600", "5.600").replace("X1", "Y"))
+    install(monkeypatch, lambda text: text.replace("5,600", "5.600").replace("X1", "Y"))
     ways = [
         route.translate([text])[0].way
         for text in ("no number here", "it costs 5,601 now", "see https://a.org now")
@@ -80,7 +80,7 @@ def test_ways_are_tried_from_the_best(monkeypatch, route) -> None:
 
 
 def test_a_changed_number_is_tried_with_a_mark(monkeypatch, route) -> None:
-    engine = install(monkeypatch, lambda text, seed: text.replace("5,600", "5.600").upper())
+    engine = install(monkeypatch, lambda text: text.replace("5,600", "5.600").upper())
     [answer] = route.translate(["it costs 5,600 now"])
     assert answer.text == "IT COSTS 5,600 NOW"
     assert answer.way == "numbered"
@@ -88,7 +88,7 @@ def test_a_changed_number_is_tried_with_a_mark(monkeypatch, route) -> None:
 
 
 def test_each_sentence_is_translated_once(monkeypatch, route) -> None:
-    engine = install(monkeypatch, lambda text, seed: text.upper())
+    engine = install(monkeypatch, str.upper)
     text = "A sentence of several words. Another sentence of words.\n\nA sentence of several words."
     [made] = route.translate_texts([text])
     assert made.text == text.upper()
@@ -99,7 +99,7 @@ def test_each_sentence_is_translated_once(monkeypatch, route) -> None:
 
 
 def test_a_killed_run_does_not_translate_a_cached_sentence_again(monkeypatch, route) -> None:
-    engine = install(monkeypatch, lambda text, seed: text.upper())
+    engine = install(monkeypatch, str.upper)
     engine.dies_after = 10
     texts = [f"The sentence called {chr(97 + at)} is here." for at in range(20)]
     with pytest.raises(KeyboardInterrupt):
@@ -114,7 +114,7 @@ def test_a_killed_run_does_not_translate_a_cached_sentence_again(monkeypatch, ro
 
 
 def test_another_model_decoding_or_direction_is_another_translation(monkeypatch, route) -> None:
-    engine = install(monkeypatch, lambda text, seed: text.upper())
+    engine = install(monkeypatch, str.upper)
     route.translate(["one more time"])
     for hop in (
         Hop(spec("en", "pt"), "another model"),
@@ -133,7 +133,7 @@ def test_another_model_decoding_or_direction_is_another_translation(monkeypatch,
 
 
 def test_draws_differ_by_salt_and_sentence_and_by_nothing_else(monkeypatch, tmp_path) -> None:
-    install(monkeypatch, lambda text, seed: f"{text} {'ab'[seed % 2]}{'cd'[seed // 2 % 2]}")
+    install(monkeypatch, drawn=lambda seed: f" {'ab'[seed % 2]}{'cd'[seed // 2 % 2]}")
     hop = Hop(spec(decoding=Decoding(method="sample")), "there")
     texts = [f"word {chr(97 + at)}" for at in range(20)]
     one = Route((hop,), TranslationCache(tmp_path / "one")).translate(texts, "1")
@@ -145,7 +145,7 @@ def test_draws_differ_by_salt_and_sentence_and_by_nothing_else(monkeypatch, tmp_
 
 
 def test_two_pivots_are_three_hops(monkeypatch, tmp_path) -> None:
-    engine = install(monkeypatch, lambda text, seed: f"{text}i")
+    engine = install(monkeypatch, lambda text: f"{text}i")
     hops = tuple(Hop(spec(*pair), "m") for pair in (("en", "pt"), ("pt", "es"), ("es", "en")))
     [answer] = Route(hops, TranslationCache(tmp_path / "c")).translate(["go on"])
     assert answer.text == "go oniii"
