@@ -18,7 +18,6 @@ from curation.errors import CurationError, SchemaError, StageError
 from curation.families import MADE, children, interleaved, may_have_children, parents, widened
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
-from curation.recipe import identity
 from curation.schema import DOCUMENT, LANGUAGE_LABEL
 from curation.stage import (
     BatchFunction,
@@ -39,8 +38,11 @@ _OPENED: dict[str, BatchFunction] = {}
 
 
 def opened(stage: BatchStage | ExpandStage | GlobalStage) -> BatchFunction:
-    """Returns the stage's batch function, loaded once per process for equal settings."""
-    key = canonical_json([type(stage).__name__, identity(stage)])
+    """Returns the stage's batch function, loaded once per process for equal settings.
+
+    All settings count, not those alone that are identity: where a cache lies is one, too.
+    """
+    key = canonical_json([type(stage).__name__, stage.model_dump(mode="json")])
     if key not in _OPENED:
         _OPENED[key] = stage.keys() if isinstance(stage, GlobalStage) else stage.open()
     return _OPENED[key]
