@@ -1,3 +1,5 @@
+import json
+import socket
 import time
 
 import pytest
@@ -77,14 +79,14 @@ BAD = [
     (lambda h, *_: h.send({}), "answer_unreadable", "KeyError", 3),
     (lambda h, *_: h.send(b"[" * 100_000), "answer_unreadable", "", 3),
     (lambda h, *_: h.send(completion(7)), "answer_unreadable", "content is int", 3),
-    (lambda h, *_: h.send(completion("x", prompt_tokens=-4)), "answer_unreadable", "negative", 3),
+    (lambda h, *_: h.send(completion("x", prompt_tokens=-4)), "answer_unreadable", "-4", 3),
     (lambda h, *_: h.send(completion("  ")), "answer_empty", "stop", 1),
     (lambda h, *_: h.send(completion(None)), "answer_empty", "stop", 1),
     (lambda h, *_: h.send(completion("half", "length")), "answer_cut", "length", 1),
     (lambda h, *_: h.send(completion("", "content_filter")), "answer_withheld", "filter", 1),
-    (hang, "endpoint_timeout", "no whole answer within 0.3 s", 3),
-    (drip, "endpoint_timeout", "no whole answer within 0.3 s", 3),
-    (lambda h, *_: h.connection.close(), "endpoint_unreachable", "", 3),
+    (hang, "endpoint_timeout", "no whole answer within 1.5 s", 3),
+    (drip, "endpoint_timeout", "no whole answer within 1.5 s", 3),
+    (lambda h, *_: h.connection.shutdown(socket.SHUT_RDWR), "endpoint_unreachable", "", 3),
 ]  # fmt: skip
 
 
@@ -98,8 +100,8 @@ def test_each_bad_answer_is_a_reason_and_its_neighbours_are_unharmed(
 
     start = time.monotonic()
     with serving(mixed) as server:
-        replies = _ask(server.url, ["a", "bad", "b"], timeout_seconds=0.3 if tries == 3 else 5.0)
-    assert time.monotonic() - start < 20
+        replies = _ask(server.url, ["a", "bad", "b"], timeout_seconds=1.5)
+    assert time.monotonic() - start < 30
     assert (replies[0].text, replies[1].text, replies[2].text) == ("A", None, "B")
     assert replies[1].reason == reason
     assert detail in (replies[1].detail or "")
@@ -156,18 +158,23 @@ def test_too_large_an_answer_is_given_up(monkeypatch) -> None:
     st.binary()
     | st.recursive(
         st.none() | st.booleans() | st.floats() | st.text() | st.integers(),
-        lambda inner: st.lists(inner) | st.dictionaries(
-            st.sampled_from(["choices", "message", "content", "usage", "finish_reason"]), inner
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(["choices", "message", "content", "usage", "finish_reason"]), inner
+            )
         ),
-    ).map(lambda found: __import__("json").dumps(found).encode())
+    ).map(lambda found: json.dumps(found).encode())
 )
 def test_no_body_can_break_the_reader(body):
     try:
         reply = read_reply(body)
     except NoReply as error:
-        assert error.reason == "answer_unreadable"
+        reason = error.reason
     else:
-        assert isinstance(reply.text, str) or reply.reason
+        reason = reply.reason
+        assert (reply.text is None) == (reason is not None)
+    assert reason is None or reason.startswith("answer_")
 
 
 @pytest.mark.parametrize(
