@@ -76,7 +76,7 @@ def synonyms(directory: Path) -> Settings:
 
 def rewrite(directory: Path) -> Settings:
     answers = {"cache": str(directory / "answers"), "max_chars": 100_000}
-    return {"base_url": lasting_server().url, "model": "m", "share": 0.05, **answers}
+    return {"base_url": lasting_server().url, "model": "m", "share": 0.3, **answers}
 
 
 SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
@@ -113,7 +113,7 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     },
     "back_translate": back_translate,
     "synonyms": synonyms,
-    "paraphrase": {"function": "tests.hooks:shout", "share": 0.05},
+    "paraphrase": {"function": "tests.hooks:shout", "share": 0.3},
     "rewrite": rewrite,
     "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }

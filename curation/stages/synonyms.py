@@ -5,7 +5,7 @@ of each language form that can be made again: plurals, -ed, -ing. Case is kept, 
 article before the word asks for. URLs, code, numbers and placeholders stay.
 
 Source: Zhang et al. 2015, "Character-level Convolutional Networks for Text Classification", arXiv
-1509.01626, augment so from a thesaurus; WordNet is Miller 1995.
+1509.01626; they replace from a thesaurus. WordNet is that of Miller 1995.
 """
 
 import hashlib
