@@ -2,8 +2,8 @@
 
 Source: Forcada et al. 2011, "Apertium: a free/open-source platform for rule-based machine
 translation". Debian has it (`apt install apertium apertium-eng-spa`), GPL; it is run, not linked.
-Words that its dictionaries lack come back with a star in front, as they were; the stars are
-removed, and the words counted.
+Words that its dictionaries lack come back as they were with a star in front, words that it cannot
+translate or inflect with @ or #; these marks are removed, and the words counted.
 
 One process translates a batch. Sentences are parted by NUL, at which every part of the pipe starts
 anew: of 86 sentences none read otherwise alone, in another order, or all at once.
@@ -29,9 +29,9 @@ _SECONDS = 60.0
 _SECONDS_EACH = 1.0  # 300 sentences take one
 _END = "[][\n]"  # an empty blank and a line break, so that the end of a sentence is seen as one
 _SPECIAL = re.compile(r"([\\\[\]{}^$/@<>])")
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_UNKNOWN = re.compile(r"\*([^\W\d_]*)([\w\\]?)")
-_STAR = "\u2217"  # stands for stars of the text's own
+_ANSWERED = re.compile(r"\\(.)|([*#@]+)(?=([^\W\d_]*)(\w?))", re.DOTALL)
+_OWN = str.maketrans("*#", "\u2217\uff03")  # stand for those of the text, which come back plain
+_BACK = str.maketrans("\u2217\uff03", "*#")
 _INSTALL = "install it, e.g. with: apt install apertium apertium-eng-spa"
 
 
@@ -118,16 +118,23 @@ def _run(command: Sequence[str], data: bytes, seconds: float) -> tuple[int, str,
 
 
 def _framed(sentence: str) -> str:
-    plain = sentence.replace("\0", "").replace("*", _STAR)
+    plain = sentence.replace("\0", "").translate(_OWN)
     return _SPECIAL.sub(r"\\\1", plain) + _END
 
 
 def _read(answer: str) -> Translated:
     """Returns an answer without its marks; names with digits were meant to stay as they are."""
-    text = answer.removesuffix(_END)
-    unknown = sum(1 for word, rest in _UNKNOWN.findall(text) if word and not rest)
-    plain = _ESCAPED.sub(r"\1", text.replace("*", "")).replace(_STAR, "*")
-    return Translated(plain.strip(), unknown)
+    unknown = 0
+
+    def plain(found: re.Match[str]) -> str:
+        nonlocal unknown
+        escaped, marks, word, digit = found.groups()
+        if marks:
+            unknown += bool(word) and not digit
+        return escaped or ""
+
+    text = _ANSWERED.sub(plain, answer.removesuffix(_END))
+    return Translated(text.translate(_BACK).strip(), unknown)
 
 
 def _binary() -> str:

@@ -3,8 +3,8 @@
 A text is a sequence of *parts*: strings that stay as they are, byte for byte, and sentences.
 The meaning:
 
-- Fenced code (``` or ~~~) stays, with its fences. So does what shows no prose: a block of code that
-  ends in a semicolon or a brace, one with fewer than `MIN_WORDS` words (or characters, of scripts
+- Fenced code (``` or ~~~) stays, with its fences. So does what shows no prose: a block with the
+  signs of code, or with columns; one with fewer than `MIN_WORDS` words (or characters, of scripts
   without spaces), or of whose visible characters fewer than `MIN_LETTERS` are letters.
 - Lines that were broken to fit a width belong together: the next line's first word would not have
   fitted on the one before. They make one block; verses, lists and tables do not.
@@ -35,6 +35,11 @@ _FENCE = re.compile(r"\s*(```+|~~~+)")
 _PREFIX = re.compile(r"(?:\s*(?:[-*+•·>#|]+|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])(?=\s))*\s*")
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]{2,}")
 _CODE = re.compile(r"(?:\w\(|=)[^\n]*[;{}]\s*$")
+_SIGNS = frozenset("(){}[]<>*_=;|\\&")
+_MOST_SIGNS = 0.08  # of the visible characters of prose
+_COLUMNS = re.compile(r"\S {4,}\S")  # justified lines have gaps of two or three
+_LAST_MARKS = re.compile(r"(?:\s+[-*\u2022\u2013]+)+$")
+_ITEM = re.compile(r"(?<=[:.;?!])\s+[-*\u2022\u2013]\s+(?=\S)")
 _HYPHENS = ("\u2010", "\u00ad")  # those that are there for the line break alone
 _CLAUSE = re.compile(r"[;:,)\u2014\u2013](?=\s)")
 
@@ -166,7 +171,9 @@ def _judged(run: list[_Line]) -> Iterator[str | list[_Line]]:
     letters = sum(map(str.isalpha, content))
     visible = sum(not char.isspace() for char in content)
     wordy = len(_WORD.findall(content)) >= MIN_WORDS and letters >= MIN_LETTERS * visible
-    if wordy and not _CODE.search(content):
+    signs = sum(char in _SIGNS for char in content)
+    code = _CODE.search(content) or signs > _MOST_SIGNS * visible or _COLUMNS.search(content)
+    if wordy and not code:
         yield run
     else:
         yield "".join("".join(line) for line in run)
@@ -231,7 +238,7 @@ def _has_runs(flat: str) -> bool:
 
 def _windows(flat: str, window: int) -> Iterator[tuple[int, int]]:
     """Yields the places of sentences, none longer than the window."""
-    for first, end in plain_sentence_spans(flat):
+    for first, end in _items(flat):
         start = first
         while end - start > window:
             cut = _cut(flat, start, start + window)
@@ -240,6 +247,18 @@ def _windows(flat: str, window: int) -> Iterator[tuple[int, int]]:
             start = end - len(rest.lstrip())
         if start < end:
             yield start, end
+
+
+def _items(flat: str) -> Iterator[tuple[int, int]]:
+    """Yields the places of sentences, and of the items of a list within one line."""
+    for first, end in plain_sentence_spans(flat):
+        start = first
+        for mark in _ITEM.finditer(flat, first, end):
+            yield start, mark.start()
+            start = mark.end()
+        # What closes a sentence behind a space is the mark of the next item.
+        stop = start + len(_LAST_MARKS.sub("", flat[start:end]))
+        yield start, stop or end
 
 
 def _cut(flat: str, start: int, limit: int) -> int:

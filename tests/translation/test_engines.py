@@ -291,7 +291,7 @@ def test_apertium_counts_and_removes_the_marks_of_unknown_words(apertium) -> Non
     texts = [
         "The house is big.",
         "A xyloglobin is a house.",
-        "A *house* of $5 [and] {X1} @ ^a\\b/.",
+        "A *house* of $5 [and] {X1} #1 @ ^a\\b/.",
     ]
     made = _translate(apertium, [(text, 0) for text in texts])
     assert made[0] == Translated("La casa es grande.")
@@ -299,8 +299,13 @@ def test_apertium_counts_and_removes_the_marks_of_unknown_words(apertium) -> Non
     assert "*" not in made[1].text
     assert "xyloglobin" in made[1].text
     assert made[2].text.count("*") == 2
-    assert all(char in made[2].text for char in "[]{}@^\\/$")
-    assert made[2].unknown == 0
+    assert all(char in made[2].text for char in "[]{}@#^\\/$")
+    assert made[2].unknown == 1  # "b"
+    chance, back = [("#1 at me@example.org: a posibilidad", 0)], apertium.direction[::-1]
+    [marked] = load_model(apertium.model_copy(update={"direction": back})).translate(
+        [text for text, _ in chance], [0]
+    )
+    assert marked.text.count("#") == marked.text.count("@") == 1
 
 
 def test_apertium_gives_a_sentence_one_translation(apertium) -> None:

@@ -102,11 +102,25 @@ def test_a_translated_paragraph_is_wrapped_at_its_width() -> None:
         "int main(void) { return f(x[0], 12); }",
         "Two words",
         "",
+        "add_key(2)          System Calls Manual          add_key(2)",
+        "key_serial_t add_key(const char *type, const char *description,",
         "1990-01-01 12:00:00 [4711] 0x00 ab cd ef",
     ],
 )
 def test_what_is_not_translated(text: str) -> None:
     assert _sentences(text) == []
+
+
+def test_items_within_a_line_are_sentences_without_their_marks() -> None:
+    text = (
+        "They depend on these: - The age of people. - The size (of it). \u2022 More words - here."
+    )
+    assert _sentences(text) == [
+        "They depend on these:",
+        "The age of people.",
+        "The size (of it).",
+        "More words - here.",
+    ]
 
 
 def test_text_behind_a_fence_is_translated_again() -> None:

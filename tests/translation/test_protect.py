@@ -7,7 +7,7 @@ from curation.translation.protect import marked, pieces, protected
 SPANS = """https://example.org/a?b=1 www.example.org me@example.org `a` <b> &amp; {name} %s
     %(count)d $HOME [EMAIL] [12] /usr/share/doc ../a/b C:\\Windows\\x --max-length -n printf() ls(1)
     max_length std::string camelCase B12 COVID-19 3D $$x^2$$ \\(a\\) \\alpha ${X} {{user}}
-    urn:isbn:1 ~/.bashrc""".split()  # noqa: SIM905
+    urn:isbn:1 ~/.bashrc P<0.0001 >140 \u22652 MCV AST/ALT""".split()  # noqa: SIM905
 NUMBERS = ["12", "5,600.00", "2024-05-01", "10:30", "3/4", "$5", "10%", "-7", "1990\u20131995"]
 WORDS = ["the", "patient", "has", "X1", "Z2", "und", "é", "-", "(", ")", ".", ",", "I/O", "and/or"]
 sentences = st.lists(st.sampled_from([*SPANS, *NUMBERS, *WORDS]) | st.text(max_size=8)).map(
@@ -31,6 +31,10 @@ def test_numbers_are_protected_if_asked(number: str) -> None:
 @pytest.mark.parametrize("text", ["He said: no.", "well-known", "and/or", "the end.", "(see also)"])
 def test_plain_words_are_not(text: str) -> None:
     assert not list(protected(text, numbers=True))
+
+
+def test_headings_in_capitals_are_words() -> None:
+    assert not protected("RETURN VALUE OF THE CALL", numbers=True)
 
 
 @given(sentences, st.booleans())
