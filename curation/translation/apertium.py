@@ -29,7 +29,7 @@ _SECONDS = 60.0
 _SECONDS_EACH = 1.0  # 300 sentences take one
 _END = "[][\n]"  # an empty blank and a line break, so that the end of a sentence is seen as one
 _SPECIAL = re.compile(r"([\\\[\]{}^$/@<>])")
-_ANSWERED = re.compile(r"\\(.)|([*#@]+)(?=([^\W\d_]*)(\w?))", re.DOTALL)
+_ANSWERED = re.compile(r"\\(.)|([*#@](?:\\?[*#@])*)(?=([^\W\d_]*)(\w?))", re.DOTALL)
 _OWN = str.maketrans("*#", "\u2217\uff03")  # stand for those of the text, which come back plain
 _BACK = str.maketrans("\u2217\uff03", "*#")
 _INSTALL = "install it, e.g. with: apt install apertium apertium-eng-spa"

@@ -7,7 +7,8 @@ The meaning:
   signs of code, or with columns; one with fewer than `MIN_WORDS` words (or characters, of scripts
   without spaces), or of whose visible characters fewer than `MIN_LETTERS` are letters.
 - Lines that were broken to fit a width belong together: the next line's first word would not have
-  fitted on the one before. They make one block; verses, lists and tables do not.
+  fitted on the one before, which does not end a sentence. They make one block; verses, lists and
+  tables do not.
 - Indentation, list marks, quotation marks and heading marks before a block stay, as does the white
   space between sentences.
 - A sentence of more than `window` characters is cut behind a mark that parts clauses, else between
@@ -31,6 +32,8 @@ MIN_WORDS = 3
 MIN_LETTERS = 0.6
 """Smallest share of letters among the visible characters of such a block."""
 _SHORTEST_WRAP = 40  # lines of verse are shorter than those that were broken to fit
+_LONGEST_WRAP = 130  # longer ones are paragraphs
+_ENDS = frozenset(".!?:;")
 _FENCE = re.compile(r"\s*(```+|~~~+)")
 _PREFIX = re.compile(r"(?:\s*(?:[-*+•·>#|]+|\(?\d{1,3}[.)]|\(?[A-Za-z][.)])(?=\s))*\s*")
 _WORD = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]|[^\W\d_]{2,}")
@@ -157,13 +160,15 @@ def _goes_on(run: list[_Line], line: _Line, widest: int) -> bool:
     last, first = run[-1], run[0]
     if line.prefix.strip() or "\n" not in last.end or last.end.strip(" \t\r\n"):
         return False
+    if last.content[-1] in _ENDS:  # then it matters for the width alone
+        return False
     if len(run) > 1 and line.prefix != last.prefix:
         return False
     if len(run) == 1 and not (line.prefix == last.prefix or first.prefix.strip()):
         return False
     word = line.content.split(maxsplit=1)[0]
     full = len(last.prefix) + len(last.content) + 1 + len(word)
-    return widest >= _SHORTEST_WRAP and full > widest
+    return _SHORTEST_WRAP <= widest <= _LONGEST_WRAP and full > widest
 
 
 def _judged(run: list[_Line]) -> Iterator[str | list[_Line]]:

@@ -133,6 +133,14 @@ def test_verse_keeps_its_lines() -> None:
     assert len(_sentences(verse)) == 2
 
 
+def test_paragraphs_of_one_line_are_not_taken_for_wrapped_ones() -> None:
+    text = "A paragraph of one line " * 9 + "ends here\nAnother one with several words"
+    assert len(_sentences(text)) == 2
+    assert (
+        len(_sentences("This line ends a sentence, and is the longest.\nAnother one is here")) == 2
+    )
+
+
 def test_scripts_without_spaces_have_sentences() -> None:
     assert _sentences("这是一个句子。") == ["这是一个句子。"]
 
