@@ -37,8 +37,9 @@ def plain_loops(text: str) -> float:
     inside: set[int] = set()
     for length in range(1, LONGEST + 1):
         for start in range(len(words) - TIMES * length + 1):
-            if words[start : start + (TIMES - 1) * length] == (
-                words[start + length : start + TIMES * length]
+            if (
+                words[start : start + (TIMES - 1) * length]
+                == (words[start + length : start + TIMES * length])
             ):
                 inside.update(range(start, start + TIMES * length))
                 more = start + TIMES * length
