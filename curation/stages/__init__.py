@@ -44,6 +44,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "perplexity",
     "quality_model",
     "personal_data",
+    "augmentation_gates",
     "combined_score",
     "keep_top",
     "decontaminate",
