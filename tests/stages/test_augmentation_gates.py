@@ -71,7 +71,7 @@ def test_another_language_is_told_though_all_facts_are_kept():
 
 def test_lengths_and_chrf():
     assert "much_shorter" in judge("The clinic in Boston.")[1]
-    only = {"min_chrf": None, "max_chrf": None, "max_new_loops": None}
+    only = {"min_chrf": None, "max_chrf": None, "max_new_loops": None, "min_negations": None}
     assert judge(f"{GOOD} {GOOD} {GOOD}", **only)[1] == ["much_longer"]
     other = "Where ships go, ropes freeze. " * 9
     keep = dict.fromkeys(("min_numbers", "min_dates", "min_names", "min_negations"))
@@ -92,7 +92,7 @@ def test_documents_without_a_parent_pass_untouched_and_unscored():
 
 
 def test_a_parent_whose_language_is_unsure_holds_its_child_to_none():
-    row, reasons = judge("x1 y2 z4", parent="x1 y2 z3", min_chrf=None)
+    row, reasons = judge("1 2 4 no", parent="1 2 4 5", min_numbers=None)
     assert row["augmentation_gates_language_probability"] is None
     assert row["augmentation_gates_negations"] is None
     assert reasons == []
@@ -116,7 +116,7 @@ def test_a_list_that_changed_since_it_was_planned_is_an_error(tmp_path):
     path.write_text("darn\n")
     stage = gates(bad_words=str(path))
     path.write_text("heck\n")
-    with pytest.raises(DataError, match="words.txt has digest .*, expected .* as planned"):
+    with pytest.raises(DataError, match=r"words.txt has digest .*, expected .* as planned"):
         stage.open()
 
 
