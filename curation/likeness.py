@@ -15,7 +15,7 @@ from curation.buffers import text_buffers
 from curation.language_model import UNDETERMINED, identify, probability_of, sample_of
 from curation.static_model import StaticModel
 from curation.text.chrf import Column, chrf
-from curation.text.facts import Kept, find_facts, kept_facts
+from curation.text.facts import Kept, kept_facts
 from curation.text.loops import loops
 from curation.text.phrases import PhraseTable, count_phrases
 
@@ -93,7 +93,7 @@ class Pairs:
     def kept_facts(self, languages: Sequence[str | None]) -> list[Kept]:
         """Returns what of the claims of each parent its child still makes."""
         return [
-            kept_facts(find_facts(parent, language), find_facts(child, language))
+            kept_facts(parent, child, language)
             for child, parent, language in zip(*self.texts, languages, strict=True)
         ]
 

@@ -20,6 +20,7 @@ become "he". Ours.
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 from typing import NamedTuple
 
 MONTHS = {
@@ -56,16 +57,19 @@ _MONTH = {
     for number, name in enumerate(names.split(), 1)
 } | {"sept": 9}
 _NAMED = "|".join(sorted(_MONTH, key=len, reverse=True))
-_OF = r"\s+(?:(?:of|de|del)\s+)?"
+_OF = r"\s{1,3}(?:(?:of|de|del)\s{1,3})?"
 _DATES = re.compile(
     r"(?<![\d.,/-])(?P<y1>\d{4})([-/.])(?P<m>\d\d?)\2(?P<d1>\d\d?)(?![\d/-])"
     r"|(?<![\d.,/-])(?P<one>\d\d?)([./-])(?P<two>\d\d?)\6(?P<y2>\d{4})(?![\d/-])"
     rf"|(?<!\d)(?P<d3>\d{{1,2}})(?:st|nd|rd|th|er|\.|º|°)?{_OF}(?P<dm>{_NAMED})\b\.?"
     rf"(?:,?{_OF}(?P<y3>\d{{4}})(?!\d))?"
-    rf"|\b(?P<md>{_NAMED})\b\.?\s+(?:(?P<d4>\d{{1,2}})(?!\d)(?:st|nd|rd|th)?"
-    r"(?:,?\s+(?P<y4>\d{4})(?!\d))?|(?P<y5>\d{4})(?!\d))",
+    rf"|\b(?P<md>{_NAMED})\b\.?\s{{1,3}}(?:(?P<d4>\d{{1,2}})(?!\d)(?:st|nd|rd|th)?"
+    r"(?:,?\s{1,3}(?P<y4>\d{4})(?!\d))?|(?P<y5>\d{4})(?!\d))",
     re.IGNORECASE,
 )
+_DIGITS = re.compile(r"\d+")
+_BEFORE, _BEHIND = 20, 45
+"""Characters that a date can have before its first figure, and between figures, with room."""
 _NUMBER = re.compile(r"\d+(?:[.,'\u2019\u00a0\u202f]\d+)*")
 _SEPARATOR = re.compile(r"[.,'\u2019\u00a0\u202f]")
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
@@ -88,8 +92,6 @@ class Facts(NamedTuple):
     dates: Counter[Date]
     names: frozenset[str]
     """Folded to lower case."""
-    words: frozenset[str]
-    """All words, folded to lower case: where names are looked for."""
     negations: int | None
     """None: of a language that `NEGATIONS` does not have."""
 
@@ -116,34 +118,69 @@ def find_facts(text: str, language: str | None = None) -> Facts:
         >>> facts.numbers, facts.dates, sorted(facts.names), facts.negations
         (Counter({'1200': 1}), Counter({(2021, 5, 3): 1}), ['who'], 1)
     """
-    dates: Counter[Date] = Counter()
-    rest = text
-    if any(map(str.isdigit, text)):
-        rest = _DATES.sub(lambda found: _take_date(found, dates), text)
-    negation = _NEGATION.get(language or "")
+    numbers, dates, rest = _figures(text)
+    names: frozenset[str] = frozenset()
     return Facts(
-        Counter(_number(found) for found in _NUMBER.findall(rest)),
+        numbers,
         dates,
-        frozenset() if language in NOUNS_HAVE_CAPITALS else _names(rest),
-        _words(text),
-        None if negation is None else sum(1 for _ in negation.finditer(text)),
+        names if language in NOUNS_HAVE_CAPITALS else _names(rest),
+        _negations(text, language),
     )
 
 
-def kept_facts(parent: Facts, child: Facts) -> Kept:
+def kept_facts(parent: str, child: str, language: str | None = None) -> Kept:
     """Returns what of the parent's claims the child still makes.
 
+    Args:
+        parent: A text.
+        child: What was made of it.
+        language: ISO 639 code of the language of both; None: unknown.
+
     Examples:
-        >>> kept_facts(find_facts("2 of 3 at the WHO"), find_facts("2 of 4 at the WHO"))
+        >>> kept_facts("2 of 3 came to the WHO.", "2 of 4 came to the WHO.")
         Kept(numbers=0.5, dates=None, names=1.0, negations=None)
     """
-    names = len(parent.names & child.words) / len(parent.names) if parent.names else None
+    facts = find_facts(parent, language)
+    numbers, dates = facts.numbers, facts.dates
+    if numbers or dates:
+        numbers, dates, _ = _figures(child)
     return Kept(
-        _survived(parent.numbers, child.numbers),
-        _survived(parent.dates, child.dates),
-        names,
-        _balance(parent.negations, child.negations),
+        _survived(facts.numbers, numbers),
+        _survived(facts.dates, dates),
+        len(facts.names & _words(child)) / len(facts.names) if facts.names else None,
+        _balance(facts.negations, _negations(child, language)),
     )
+
+
+def _negations(text: str, language: str | None) -> int | None:
+    negation = _NEGATION.get(language or "")
+    return None if negation is None else sum(1 for _ in negation.finditer(text))
+
+
+def _figures(text: str) -> tuple[Counter[Date], Counter[Date], str]:
+    """Returns numbers and dates of a text, and the text with a blank for each date."""
+    dates: Counter[Date] = Counter()
+    parts: list[str] = []
+    last = 0
+    for start, end in _windows(text):
+        part = _DATES.sub(lambda found: _take_date(found, dates), text[start:end])
+        parts += text[last:start], part
+        last = end
+    rest = "".join([*parts, text[last:]])
+    return Counter(map(_number, _NUMBER.findall(rest))), dates, rest
+
+
+def _windows(text: str) -> Iterator[tuple[int, int]]:
+    """Yields where dates can be: a name's width before figures, and a written date's behind."""
+    start = end = 0
+    for found in _DIGITS.finditer(text):
+        if found.start() - _BEFORE > end:
+            if end:
+                yield start, end
+            start = found.start() - _BEFORE
+        end = found.end() + _BEHIND
+    if end:
+        yield max(start, 0), min(end, len(text))
 
 
 def _survived(parent: Counter[Date], child: Counter[Date]) -> float | None:

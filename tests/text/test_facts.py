@@ -1,13 +1,21 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.text import facts
 from curation.text.facts import MONTHS, NEGATIONS, find_facts, kept_facts
 from tests.text.strategies import texts
 
+PIECES = (
+    "September", "may", "May", " ", ", ", "  ", "3", "13th", "2019", "20190", " de ", "of", "x" * 9,
+    "2024-05-13", "1.2.2003", "/", "-", ".", "word ", "\n",
+)  # fmt: skip
+
 
 def kept(parent, child, language="en"):
-    return kept_facts(find_facts(parent, language), find_facts(child, language))
+    return kept_facts(parent, child, language)
 
 
 @given(texts | st.text(st.sampled_from("0123456789.,-/ MayJune\u0664"), max_size=40))
@@ -50,9 +58,16 @@ def test_other_numbers_are_lost(one, other):
     ],
 )  # fmt: skip
 def test_dates_are_read_in_many_forms_and_are_no_numbers(written, date):
-    facts = find_facts(f"It was on {written} that it began.")
-    assert dict(facts.dates) == {date: 1}
-    assert not facts.numbers
+    found = find_facts(f"It was on {written} that it began.")
+    assert dict(found.dates) == {date: 1}
+    assert not found.numbers
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_looking_near_figures_alone_finds_every_date(text):
+    anywhere: Counter = Counter()
+    facts._DATES.sub(lambda found: facts._take_date(found, anywhere), text)
+    assert find_facts(text).dates == anywhere
 
 
 @pytest.mark.parametrize("text", ["you may 2 of them", "in 45 may cases", "1.2.3", "v2024-99-1"])
@@ -65,11 +80,11 @@ def test_every_language_has_twelve_months():
 
 
 def test_names_are_capitals_inside_of_sentences_and_acronyms():
-    facts = find_facts(
+    found = find_facts(
         "We met Marie Curie's group in Paris. Later the WHO came. Heart Failure Clinic\n"
         "Nobody knew O'Neill-Smith, but I did. DNA is long."
     )
-    assert facts.names == {"marie", "curie", "paris", "who", "o'neill-smith", "dna"}
+    assert found.names == {"marie", "curie", "paris", "who", "o'neill-smith", "dna"}
 
 
 def test_names_count_once_and_may_begin_a_sentence_of_the_child():
