@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from curation.manifest import SourceCount, StageCount
 from curation.schema import SHARD_DECISION
-from curation.segment import Break, Mask, Verdicts, applies_to, broken_rows, score_rows
+from curation.segment import applies_to, broken_rows, score_rows
 from curation.shards import read_shard
 from curation.stage import Columns, GlobalStage
+from curation.verdicts import Break, Mask, Verdicts
 
 _ANSWER = "__answer__"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import tomli_w
 
-from curation.manifest import Manifest, StageCount
+from curation.manifest import Manifest, StageCount, Totals
 from curation.shards import replacing
 
 _HUB_SPLIT = {"eval": "validation"}
@@ -42,7 +42,7 @@ def render_card(manifest: Manifest, recipe: Mapping[str, Any]) -> str:
         "---",
         f"# {manifest.name} {manifest.version}",
         "",
-        f"{totals.documents_kept:,} of {totals.documents_in:,} documents kept, "
+        f"{totals.documents_kept:,} of {totals.documents_in:,} documents kept{_made(totals)}, "
         f"{totals.documents_rejected:,} rejected; {totals.text_bytes_kept:,} bytes of text. "
         "Every rejected document is in `audit/`, with each bound that it broke.",
         "",
@@ -77,6 +77,11 @@ def render_card(manifest: Manifest, recipe: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _made(totals: Totals) -> str:
+    made = totals.documents_made
+    return f" (and of {made:,} that were made of them by augmentation)" if made else ""
+
+
 def _source_row(source: dict[str, Any], manifest: Manifest) -> str:
     count = manifest.sources[source["name"]]
     return (
@@ -87,7 +92,9 @@ def _source_row(source: dict[str, Any], manifest: Manifest) -> str:
 
 
 def _stage_row(stage: StageCount) -> str:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(stage.rejects.items()))
+    made = [f"made {stage.documents_made:,}"] if stage.documents_made else []
+    rejects = [f"{reason} {count:,}" for reason, count in sorted(stage.rejects.items())]
+    reasons = ", ".join([*made, *rejects])
     return f"| {stage.name} | {stage.documents_in:,} | {stage.documents_out:,} | {reasons} |"
 
 

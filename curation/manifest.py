@@ -72,6 +72,8 @@ class StageCount(BaseModel):
     name: str
     kind: str
     documents_in: int = 0
+    documents_made: int = 0
+    """Children that the stage made of them; in + made = out + rejected."""
     documents_out: int = 0
     rejects: dict[str, int] = Field(default_factory=dict)
     text_bytes_in: int = 0
@@ -82,6 +84,7 @@ class StageCount(BaseModel):
     def add(self, other: "StageCount") -> None:
         """Adds the counts of another shard or batch of the same stage."""
         self.documents_in += other.documents_in
+        self.documents_made += other.documents_made
         self.documents_out += other.documents_out
         self.text_bytes_in += other.text_bytes_in
         self.cpu_seconds += other.cpu_seconds
@@ -94,6 +97,8 @@ class SourceCount(BaseModel):
     """What became of one source."""
 
     documents_in: int = 0
+    documents_made: int = 0
+    """Augmented documents; in + made = kept + rejected."""
     documents_kept: int = 0
     documents_rejected: int = 0
     bytes_in: int = 0
@@ -105,6 +110,7 @@ class SourceCount(BaseModel):
     def add(self, other: "SourceCount") -> None:
         """Adds the counts of another shard of the same source."""
         self.documents_in += other.documents_in
+        self.documents_made += other.documents_made
         self.documents_kept += other.documents_kept
         self.documents_rejected += other.documents_rejected
         self.bytes_in += other.bytes_in
@@ -244,6 +250,8 @@ class Totals(BaseModel):
     """The whole dataset in a few numbers."""
 
     documents_in: int = 0
+    documents_made: int = 0
+    """Augmented documents; in + made = kept + rejected."""
     documents_kept: int = 0
     documents_rejected: int = 0
     bytes_in: int = 0

@@ -22,9 +22,10 @@ import pyarrow.parquet as pq
 from curation.manifest import Record, SourceCount
 from curation.recipe import Output
 from curation.schema import COPY
-from curation.segment import ROW, VERDICT
+from curation.segment import ROW
 from curation.shards import FileRecord, read_shard, replacing, write_shard
 from curation.stage import Reference
+from curation.verdicts import VERDICT
 from curation.work import Item
 
 AUDIT_ROWS_PER_GROUP = 16_384
@@ -206,7 +207,12 @@ def _documents(tables: list[pa.Table]) -> pa.Table:
             .append_column("verdict", verdict)
             .append_column("text_bytes", lengths)
         )
-    joined = pa.concat_tables(parts, promote_options="default").sort_by(ROW.name)
+    joined = pa.concat_tables(parts, promote_options="default")
+    # A child has the row of its parent, and comes after it.
+    child = joined.column("parent_id").is_valid()
+    places = joined.select([ROW.name, "doc_id"]).append_column("child", child)
+    order = [(name, "ascending") for name in (ROW.name, "child", "doc_id")]
+    joined = joined.take(pc.sort_indices(places, sort_keys=order))
     first = ["doc_id", "source", "url", "verdict", *VERDICT.names, "record_id", "origin"]
     rest = [name for name in joined.column_names if name not in (*first, ROW.name)]
     missing = [name for name in VERDICT.names if name not in joined.column_names]
@@ -233,6 +239,7 @@ def _source_counts(documents: pa.Table) -> dict[str, SourceCount]:
         mine = documents.filter(pc.equal(documents.column("source"), source))
         kept = mine.filter(pc.equal(mine.column("verdict"), "kept"))
         counts[source] = SourceCount(
+            documents_made=len(mine) - mine.column("parent_id").null_count,
             documents_kept=kept.num_rows,
             documents_rejected=mine.num_rows - kept.num_rows,
             text_bytes_kept=pc.sum(kept.column("text_bytes")).as_py() or 0,

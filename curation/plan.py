@@ -1,9 +1,9 @@
 """From a recipe to work: shards of input, segments of stages, directories and fingerprints.
 
-Consecutive batch stages form a segment: one pass over a shard. Global stages end a segment; the
-next one applies their decisions as it reads. They share one unless one has to see what another
-writes. Shard k of a segment comes from shard k of the one before, and the last segment is written
-out in a seeded order of its own:
+Consecutive batch and expand stages form a segment: one pass over a shard. Global stages end a
+segment; the next one applies their decisions as it reads. They share one unless one has to see
+what another writes. Shard k of a segment comes from shard k of the one before, and the last segment
+is written out in a seeded order of its own:
 
     00 read extract normalize ...  ->  01 unique_id exact_dedup minhash_dedup | split  ->  output
 """
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from curation.manifest import fingerprint_of
 from curation.recipe import LoadedRecipe, Recipe, identity
 from curation.source import InputFile, Source, Split
-from curation.stage import BatchStage, GlobalStage
+from curation.stage import BatchStage, ExpandStage, GlobalStage
 from curation.stages.unique_id import UniqueId
 
 
@@ -54,11 +54,11 @@ def record_name(shard: InputShard) -> str:
 
 @dataclass(frozen=True)
 class Segment:
-    """Decisions that are applied on entry, then batch stages, in one pass over each shard."""
+    """Decisions that are applied on entry, then batch and expand stages, in one pass a shard."""
 
     index: int
     decisions: tuple[GlobalStage, ...]
-    stages: tuple[BatchStage, ...]
+    stages: tuple[BatchStage | ExpandStage, ...]
     fingerprint: str
 
     @property
@@ -120,9 +120,9 @@ def make_plan(loaded: LoadedRecipe) -> Plan:
 
 def segments_of(recipe: Recipe) -> list[Segment]:
     """Lays stages out as segments; repeated ids are looked for as soon as all shards are read."""
-    layout: list[tuple[list[GlobalStage], list[BatchStage]]] = [([], [])]
+    layout: list[tuple[list[GlobalStage], list[BatchStage | ExpandStage]]] = [([], [])]
     for stage in recipe.stages:
-        if isinstance(stage, BatchStage):
+        if isinstance(stage, BatchStage | ExpandStage):
             layout[-1][1].append(stage)
         elif isinstance(stage, GlobalStage):
             decided, scored = layout[-1]
@@ -142,7 +142,7 @@ def _matters(stage: GlobalStage, later: GlobalStage) -> bool:
 
 
 def _fingerprinted(
-    recipe: Recipe, layout: Sequence[tuple[list[GlobalStage], list[BatchStage]]]
+    recipe: Recipe, layout: Sequence[tuple[list[GlobalStage], list[BatchStage | ExpandStage]]]
 ) -> list[Segment]:
     upstream = fingerprint_of(recipe.score_all)
     segments = []

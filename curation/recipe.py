@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from curation.errors import RecipeError, SchemaError, unknown_name
+from curation.families import CLUSTER_SUFFIX, FAMILY, PARENT_TEXT, SPLIT
 from curation.limits import Guard
 from curation.manifest import fingerprint_of
 from curation.overriding import apply_override
@@ -14,7 +15,7 @@ from curation.schema import DOCUMENT
 from curation.scopes import Overrides, expand_scopes, overrides_of, scoped_tables
 from curation.source import Source
 from curation.sources import KINDS as SOURCE_KINDS
-from curation.stage import GlobalStage, Stage
+from curation.stage import ExpandStage, GlobalStage, Stage
 from curation.stages import KINDS as STAGE_KINDS
 from curation.toml import build, check_names, read_toml
 
@@ -57,6 +58,11 @@ class Recipe(BaseModel):
 
     def with_stages(self, parts: Sequence[tuple[Stage, Overrides]]) -> "Recipe":
         """Returns the recipe with these stages, and after each those that it asks for."""
+        makers = [isinstance(stage, ExpandStage) for stage, _ in parts]
+        parts = [
+            (_told(stage, children=any(makers[:place])), own)
+            for place, (stage, own) in enumerate(parts)
+        ]
         all_parts = [
             (_seeded(one, self.seed), own)
             for stage, overrides in parts
@@ -243,6 +249,13 @@ def _seeded(stage: Stage, seed: int) -> Stage:
     return stage
 
 
+def _told(stage: Stage, *, children: bool) -> Stage:
+    """Fills in whether there are augmented documents, where a stage asks and was not told."""
+    if "reject_children" in type(stage).model_fields and getattr(stage, "reject_children") is None:  # noqa: B009 - no field of Stage
+        return stage.model_copy(update={"reject_children": children})
+    return stage
+
+
 def _check_sources(recipe: Recipe, where: str) -> None:
     names = [source.name for source in recipe.sources]
     if not names:
@@ -293,6 +306,36 @@ def _check_stages(recipe: Recipe, where: str) -> None:
         except SchemaError as error:
             raise RecipeError(f"{where}: {error}") from error
         columns.update(stage.writes().names)
+        _add_family(stage, columns)
+    _check_families(recipe, where)
+
+
+def _add_family(stage: Stage, columns: set[str]) -> None:
+    if isinstance(stage, ExpandStage):
+        columns.update([*FAMILY.names, PARENT_TEXT.name])
+    elif isinstance(stage, GlobalStage):  # a segment ends, and with it what is not written
+        columns.discard(PARENT_TEXT.name)
+
+
+def _check_families(recipe: Recipe, where: str) -> None:
+    """Checks that a child can follow its parent to one side of the split.
+
+    A child knows the cluster that its parent had when it was made. Clusters that are found between
+    that and the draw can hold one of the two and not the other, and would tear them.
+    """
+    maker = clustering = ""
+    for stage in recipe.stages:
+        names = stage.writes().names
+        if isinstance(stage, ExpandStage):
+            maker = maker or stage.name
+        elif maker and any(name.endswith(CLUSTER_SUFFIX) for name in names):
+            clustering = clustering or stage.name
+        elif clustering and SPLIT in names:
+            raise RecipeError(
+                f"{where}: stage {clustering} stands between {maker} and {stage.name}, and its "
+                "clusters could part children from their parents; "
+                f"put {stage.name} before {maker}, or {clustering} before it"
+            )
 
 
 def _check_guard(recipe: Recipe, where: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.shards import replacing
-from curation.stage import BatchStage, GlobalStage, Rule, Stage
+from curation.stage import GlobalStage, Rule, Stage
 from curation.stages import KINDS
 
 
@@ -69,7 +69,7 @@ def _always(stage: Stage) -> str:
 
 def _page(kind: str, stage: Stage) -> str:
     file = Path(inspect.getfile(type(stage))).name
-    how = "batch by batch" if isinstance(stage, BatchStage) else "over all documents at once"
+    how = "over all documents at once" if isinstance(stage, GlobalStage) else "batch by batch"
     parts = [
         f"## {kind}\n",
         f"{inspect.getdoc(type(stage)) or ''}\n",

@@ -97,12 +97,14 @@ class Removals:
 
     def _rules(self, source: str, stage: StageCount) -> Iterator[Removal]:
         removed = self._removed.setdefault(source, Counter())
+        self._entered[source] += stage.documents_made
         if stage.name == "read":
             self._entered[source] += stage.documents_in
+        met = stage.documents_in + stage.documents_made
         for reason, count in sorted(stage.rejects.items(), key=lambda item: (-item[1], item[0])):
             removed[stage.name, reason] += count
             limit = self._limit(source, stage.name, reason)
-            found = self._judge(limit, count, stage.documents_in)
+            found = self._judge(limit, count, met)
             if found is not None:
                 yield Removal(source=source, stage=stage.name, reason=reason, **found)
 
@@ -113,7 +115,7 @@ class Removals:
             if self._limit(source, stage.name, reason).own != "reason"
         )
         limit = self._guard.of_rule(source, stage.name, None, selects=False)
-        found = self._judge(limit, common, stage.documents_in)
+        found = self._judge(limit, common, stage.documents_in + stage.documents_made)
         return found if found is None else Removal(source=source, stage=stage.name, **found)
 
     def _total(self, source: str) -> Removal | None:

@@ -5,8 +5,9 @@ segment score it too, so the audit can name every bound that it broke, not only 
 """
 
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,109 +15,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.errors import CurationError, SchemaError, StageError
+from curation.families import MADE, children, interleaved, may_have_children, parents, widened
 from curation.guard import children_cpu_seconds
 from curation.manifest import StageCount, canonical_json
 from curation.recipe import identity
 from curation.schema import DOCUMENT, LANGUAGE_LABEL
-from curation.stage import BatchFunction, BatchStage, Columns, GlobalStage, Rule, Stage
-
-Mask = npt.NDArray[np.bool_]
-
-BROKEN = pa.struct(
-    [
-        ("stage", pa.string()),
-        ("reason", pa.string()),
-        ("value", pa.float64()),
-        ("bound", pa.float64()),
-    ]
+from curation.stage import (
+    BatchFunction,
+    BatchStage,
+    Columns,
+    ExpandStage,
+    GlobalStage,
+    Rule,
+    Stage,
 )
-VERDICT = pa.schema(
-    [
-        pa.field("stage", pa.string()),
-        pa.field("reason", pa.string()),
-        pa.field("value", pa.float64()),
-        pa.field("bound", pa.float64()),
-        pa.field("broken", pa.list_(BROKEN)),
-        pa.field("other_id", pa.string()),
-        pa.field("similarity", pa.float64()),
-        pa.field("detail", pa.string()),
-    ]
-)
-"""Appended to rejected rows: the first broken bound, all broken bounds, the kept twin, and in
-`detail` what was found where a record could not be read or a stage failed on it."""
+from curation.verdicts import Break, Mask, Verdicts
 
 ROW = pa.field("row", pa.int32(), nullable=False)
 """Place of a document in its shard of the first segment: the order of the audit."""
 
 
-class Break(NamedTuple):
-    """The rows of a batch that broke one rule."""
-
-    stage: str
-    reason: str
-    rows: npt.NDArray[np.int64]
-    values: npt.NDArray[np.float64] | None = None
-    bounds: npt.NDArray[np.float64] | None = None
-    other_ids: Sequence[str] | None = None
-    details: Sequence[str | None] | None = None
-
-    def at(self, index: int) -> dict[str, Any]:
-        """Returns what one of the rows broke, as a BROKEN value."""
-        return {
-            "stage": self.stage,
-            "reason": self.reason,
-            "value": None if self.values is None else float(self.values[index]),
-            "bound": None if self.bounds is None else float(self.bounds[index]),
-        }
-
-
-class Verdicts:
-    """What was decided about each row of a batch, in the order of the stages."""
-
-    def __init__(self, rows: int) -> None:
-        """Starts with every row kept."""
-        self.rejected: Mask = np.zeros(rows, dtype=np.bool_)
-        self.breaks: list[Break] = []
-
-    def add(self, found: Break) -> int:
-        """Notes broken rows; returns how many of them had been kept so far."""
-        if not len(found.rows):
-            return 0
-        newly = int((~self.rejected[found.rows]).sum())
-        self.rejected[found.rows] = True
-        self.breaks.append(found)
-        return newly
-
-    def table(self) -> dict[str, pa.Array]:
-        """Returns the VERDICT columns of the rejected rows, in row order."""
-        rows = np.flatnonzero(self.rejected)
-        place = {int(row): index for index, row in enumerate(rows)}
-        cells: list[dict[str, Any]] = [{"broken": []} for _ in rows]
-        for found in self.breaks:
-            for index, row in enumerate(found.rows):
-                cell = cells[place[int(row)]]
-                broken = found.at(index)
-                if not cell["broken"]:
-                    cell.update(broken)
-                cell["broken"].append(broken)
-                if found.other_ids is not None and found.other_ids[index] is not None:
-                    cell.update(other_id=found.other_ids[index], similarity=broken["value"])
-                if found.details is not None:
-                    cell["detail"] = found.details[index]
-        return {
-            field.name: pa.array([cell.get(field.name) for cell in cells], field.type)
-            for field in VERDICT
-        }
-
-
 _OPENED: dict[str, BatchFunction] = {}
 
 
-def opened(stage: BatchStage | GlobalStage) -> BatchFunction:
+def opened(stage: BatchStage | ExpandStage | GlobalStage) -> BatchFunction:
     """Returns the stage's batch function, loaded once per process for equal settings."""
     key = canonical_json([type(stage).__name__, identity(stage)])
     if key not in _OPENED:
-        _OPENED[key] = stage.open() if isinstance(stage, BatchStage) else stage.keys()
+        _OPENED[key] = stage.keys() if isinstance(stage, GlobalStage) else stage.open()
     return _OPENED[key]
 
 
@@ -142,15 +68,21 @@ def _as_mask(values: pa.BooleanArray) -> Mask:
 
 
 class SegmentRun:
-    """The batch stages of one segment, with the counts of what they did."""
+    """The batch and expand stages of one segment, with the counts of what they did."""
 
-    def __init__(self, stages: Sequence[BatchStage], *, score_all: bool = True) -> None:
+    def __init__(
+        self, stages: Sequence[BatchStage | ExpandStage], *, score_all: bool = True
+    ) -> None:
         """Opens nothing yet: a stage is loaded when its first batch comes."""
         self.stages, self.score_all = stages, score_all
         self.counts = {stage.name: StageCount(name=stage.name, kind=stage.kind) for stage in stages}
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts) -> pa.RecordBatch:
-        """Scores a batch and notes in `verdicts` what the rules reject; returns all rows."""
+        """Scores a batch and notes in `verdicts` what the rules reject.
+
+        Returns:
+            All rows, each child behind its parent; the verdicts are about these rows then.
+        """
         met: set[str] = set()
         for stage in self.stages:
             count = self.counts[stage.name]
@@ -162,25 +94,86 @@ class SegmentRun:
             if not self.score_all:
                 mask &= ~verdicts.rejected
             count.text_bytes_in += _text_bytes(batch, mask)
-            batch, failures = score_rows(stage, batch, mask)
-            newly = {f"{stage.name}_error": verdicts.add(failures)} if len(failures.rows) else {}
-            for rule in stage.rules():
-                newly[rule.reason] = newly.get(rule.reason, 0) + verdicts.add(
-                    broken_rows(stage.name, rule, batch, mask)
-                )
-            rejects = {reason: number for reason, number in newly.items() if number}
+            before = batch.num_rows
+            batch, mask, failures = _work(stage, batch, verdicts, mask)
+            rejects = _rejects(stage, batch, verdicts, mask, failures)
+            made = batch.num_rows - before
             count.add(
                 StageCount(
                     name=stage.name,
                     kind=stage.kind,
                     documents_in=alive,
-                    documents_out=alive - sum(rejects.values()),
+                    documents_made=made,
+                    documents_out=alive + made - sum(rejects.values()),
                     rejects=rejects,
                     cpu_seconds=time.process_time() + children_cpu_seconds() - cpu,
                     wall_seconds=time.perf_counter() - wall,
                 )
             )
         return batch
+
+
+def _work(
+    stage: BatchStage | ExpandStage, batch: pa.RecordBatch, verdicts: Verdicts, mask: Mask
+) -> tuple[pa.RecordBatch, Mask, list[Break]]:
+    """Runs a stage; returns all rows, those that its rules are for, and what it failed on."""
+    if isinstance(stage, ExpandStage):
+        return expand_rows(stage, batch, verdicts, mask)
+    batch, failures = score_rows(stage, batch, mask)
+    return batch, mask, [failures]
+
+
+def _rejects(
+    stage: Stage, batch: pa.RecordBatch, verdicts: Verdicts, mask: Mask, failures: Sequence[Break]
+) -> dict[str, int]:
+    """Notes what a stage failed on and what its rules reject; returns how many are new."""
+    newly: Counter[str] = Counter()
+    for found in failures:
+        newly[found.reason] += verdicts.add(found)
+    for rule in stage.rules():
+        newly[rule.reason] += verdicts.add(broken_rows(stage.name, rule, batch, mask))
+    return {reason: number for reason, number in newly.items() if number}
+
+
+def expand_rows(
+    stage: ExpandStage, batch: pa.RecordBatch, verdicts: Verdicts, mask: Mask
+) -> tuple[pa.RecordBatch, Mask, list[Break]]:
+    """Has a stage make children of the masked rows that may have some.
+
+    Args:
+        stage: The stage.
+        batch: n documents.
+        verdicts: About them; goes over to the rows that there are afterwards.
+        mask: bool[n], the rows in the stage's scope.
+
+    Returns:
+        Parents and children; bool, which rows are the new children; and of them those that could
+        not be made, by reason.
+    """
+    batch = widened(stage, batch)
+    rows = np.flatnonzero(mask & ~verdicts.rejected & may_have_children(stage, batch))
+    part = parents(stage, batch, rows)
+    made, failed = _guarded(stage, part, None) if part.num_rows else (_no_columns(stage), {})
+    found = children(stage, part, made, failed)
+    batch, old, new = interleaved(batch, found)
+    verdicts.spread(old, batch.num_rows)
+    young = np.zeros(batch.num_rows, np.bool_)
+    young[new] = True
+    breaks = []
+    for reason in sorted({error for error in found.errors if error is not None}):
+        where = [row for row, error in enumerate(found.errors) if error == reason]
+        details = [found.details[row] for row in where]
+        breaks.append(Break(stage.name, reason, new[where], details=details))
+    return batch, young, breaks
+
+
+def _no_columns(stage: Stage) -> dict[str, pa.Array]:
+    return {field.name: pa.nulls(0, field.type) for field in _answers(stage)}
+
+
+def _answers(stage: Stage) -> pa.Schema:
+    """Returns the columns that a stage's function answers with."""
+    return pa.schema([*MADE, *stage.writes()]) if isinstance(stage, ExpandStage) else stage.writes()
 
 
 def score_rows(
@@ -221,7 +214,9 @@ def score_rows(
 
 
 def _guarded(
-    stage: BatchStage | GlobalStage, part: pa.RecordBatch, function: BatchFunction | None
+    stage: BatchStage | ExpandStage | GlobalStage,
+    part: pa.RecordBatch,
+    function: BatchFunction | None,
 ) -> tuple[dict[str, pa.Array], dict[int, str]]:
     """Calls a stage; where it raises, finds the rows at fault by halving."""
     try:
@@ -230,7 +225,7 @@ def _guarded(
         raise
     except Exception as error:
         if part.num_rows == 1:
-            nulls = {field.name: pa.nulls(1, field.type) for field in stage.writes()}
+            nulls = {field.name: pa.nulls(1, field.type) for field in _answers(stage)}
             return nulls, {0: f"{type(error).__name__}: {error}"}
         half = part.num_rows // 2
         left, failed = _guarded(stage, part.slice(0, half), function)
@@ -245,7 +240,9 @@ def _guarded(
 
 
 def _checked(stage: Stage, part: pa.RecordBatch, columns: Columns) -> dict[str, pa.Array]:
-    schema = stage.writes()
+    schema = _answers(stage)
+    if isinstance(stage, ExpandStage):
+        columns = _with_optional(columns, part.num_rows)
     if set(columns) != set(schema.names):
         raise SchemaError(
             f"stage {stage.name} gave columns {sorted(columns)}; it declares {sorted(schema.names)}"
@@ -263,6 +260,12 @@ def _checked(stage: Stage, part: pa.RecordBatch, columns: Columns) -> dict[str, 
             )
         checked[field.name] = array
     return checked
+
+
+def _with_optional(columns: Columns, rows: int) -> Columns:
+    optional = {field.name: pa.nulls(rows, field.type) for field in MADE if field.name != "text"}
+    found: Mapping[str, Any] = {**optional, **columns}
+    return found
 
 
 def _scatter(

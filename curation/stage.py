@@ -141,11 +141,35 @@ class BatchStage(Stage):
 
 
 class ExpandStage(Stage):
-    """Makes new documents, each with `parent_id`; used by augmentation."""
+    """Makes new documents, each with `parent_id`; used by augmentation.
+
+    The runner chooses the parents (never rejected ones, never those that a column `split` holds
+    out), calls the stage, and puts each child behind its parent, with what `curation.families`
+    says that it has of it. Stages after it meet parents and children alike; those of the same
+    segment find the parent's text in the column `parent_text`.
+    """
+
+    share: float = Field(default=1.0, ge=0, le=100)
+    """Children for each document: 0.5 gives one to every second, 2 gives two to each. It is met in
+    expectation, by a hash of seed and doc_id that knows nothing of lengths, so that it is the
+    share of augmented tokens to real ones, too."""
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    """Another seed makes other children; default: the recipe's seed."""
+    from_children: bool = False
+    """Documents that an earlier stage made have children, too."""
 
     @abstractmethod
-    def open(self) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-        """Returns a function from n documents to any number of new DOCUMENT rows."""
+    def open(self) -> BatchFunction:
+        """Loads what the stage needs (once per process) and returns its batch function.
+
+        The function gets n rows, one for each child to be made: a parent stands there as often as
+        it is to have children, and the column `child` (int32) numbers them from 0. It returns a
+        mapping to arrays of n values: `text` (null: there is nothing to be made of this parent),
+        where it has them `target` (default: the parent's), `operation` (what was done; default:
+        the stage's name), and of a child that could not be made `error` (a reason code; it becomes
+        a reject) and `detail` (one line), and each name in `writes`. Each row's answer must not
+        depend on its neighbours, and chance must come from seed, doc_id, `child` and operation.
+        """
 
 
 class KeyShard(NamedTuple):

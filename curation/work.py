@@ -19,13 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from curation.answers import Applying
+from curation.families import FAMILY
 from curation.guard import children_cpu_seconds
 from curation.manifest import Record, SourceCount, StageCount, read_record, write_json
 from curation.plan import InputShard, Segment
 from curation.schema import DOCUMENT
-from curation.segment import ROW, VERDICT, Break, SegmentRun, Verdicts
+from curation.segment import ROW, SegmentRun
 from curation.shards import ShardWriter
 from curation.source import read_batches
+from curation.stage import ExpandStage
+from curation.verdicts import VERDICT, Break, Verdicts
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,8 @@ class SegmentItem(Item):
         """The kept columns after this segment: what comes in, then scores in stage order."""
         fields = {field.name: field for field in start}
         for stage in (*self.segment.decisions, *self.segment.stages):
-            for field in stage.writes():
+            more = FAMILY if isinstance(stage, ExpandStage) else ()
+            for field in (*more, *stage.writes()):
                 fields.setdefault(field.name, field)
         return pa.schema(list(fields.values()))
 

@@ -105,9 +105,11 @@ def funnel(manifest: Manifest) -> RenderableType:
             f"{stage.cpu_seconds:.2f}",
         )
     totals = manifest.totals
-    share = totals.documents_kept / totals.documents_in if totals.documents_in else 0.0
+    entered = totals.documents_in + totals.documents_made
+    share = totals.documents_kept / entered if entered else 0.0
+    made = f"{totals.documents_made:,} made, " if totals.documents_made else ""
     summary = (
-        f"{totals.documents_in:,} documents in, {totals.documents_kept:,} kept ({share:.1%}), "
+        f"{totals.documents_in:,} documents in, {made}{totals.documents_kept:,} kept ({share:.1%}), "
         f"{totals.documents_rejected:,} rejected; {size(totals.bytes_in)} read, "
         f"{size(totals.text_bytes_kept)} of text kept"
     )
@@ -116,7 +118,8 @@ def funnel(manifest: Manifest) -> RenderableType:
 
 def _reasons(stage: StageCount) -> str:
     ordered = sorted(stage.rejects.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{escape(reason)} {count:,}" for reason, count in ordered)
+    made = [f"made {stage.documents_made:,}"] if stage.documents_made else []
+    return ", ".join([*made, *(f"{escape(reason)} {count:,}" for reason, count in ordered)])
 
 
 def sources(manifest: Manifest) -> Table:

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from curation.schema import DOCUMENT, make_doc_id
-from curation.segment import SegmentRun, Verdicts
+from curation.segment import SegmentRun
 from curation.stage import BatchStage
 from curation.text.jit import cache_directory
+from curation.verdicts import Verdicts
 
 # Tests give their processes other homes; the kernels need not be compiled again in each.
 os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_directory()))

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from curation.manifest import Manifest, SourceCount, StageCount, Totals, write_json
 from curation.schema import make_doc_id
-from curation.segment import VERDICT
+from curation.verdicts import VERDICT
 
 CLUSTERS = pa.schema(
     [("survivor", pa.string()), ("member", pa.string()), ("via", pa.string()),

@@ -8,8 +8,9 @@ import pytest
 from curation.errors import RecipeError
 from curation.recipe import Recipe, parse_recipe
 from curation.scopes import Overrides, expand_scopes, overrides_of
-from curation.segment import SegmentRun, Verdicts
+from curation.segment import SegmentRun
 from curation.stage import BatchStage
+from curation.verdicts import Verdicts
 from tests.conftest import make_batch
 
 SOURCES = [{"name": name, "kind": "jsonl", "paths": [f"{name}.jsonl"]} for name in ("web", "forum")]

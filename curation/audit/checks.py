@@ -14,8 +14,8 @@ from curation.shards import read_shard
 def verify(directory: Path) -> list[str]:
     """Recomputes digests and checks the promises of a dataset; returns what does not hold.
 
-    Checked: every file's digest; shards against the manifest's counts; kept + rejected = in, in
-    total and by source; kept documents of the audit against those in the shards; each duplicate
+    Checked: every file's digest; shards against the manifest's counts; kept + rejected = in + made
+    in total; kept documents of the audit against those in the shards; each duplicate
     has a surviving twin; no id, or copy of a repeated one, is kept twice.
     """
     manifest = read_manifest(directory)
@@ -26,10 +26,11 @@ def verify(directory: Path) -> list[str]:
     if broken:
         return broken
     totals = manifest.totals
-    if totals.documents_kept + totals.documents_rejected != totals.documents_in:
+    entered = totals.documents_in + totals.documents_made
+    if totals.documents_kept + totals.documents_rejected != entered:
         broken.append(
             f"manifest: {totals.documents_kept} kept and {totals.documents_rejected} rejected "
-            f"are not the {totals.documents_in} that came in"
+            f"are not the {totals.documents_in} that came in and {totals.documents_made} made"
         )
     with connect(directory) as connection:
         counted = dict(
@@ -37,8 +38,8 @@ def verify(directory: Path) -> list[str]:
         )
         if counted.get("kept", 0) != totals.documents_kept:
             broken.append(f"audit: {counted.get('kept', 0)} kept, manifest {totals.documents_kept}")
-        if sum(counted.values()) != totals.documents_in:
-            broken.append(f"audit: {sum(counted.values())} rows, manifest {totals.documents_in} in")
+        if sum(counted.values()) != entered:
+            broken.append(f"audit: {sum(counted.values())} rows, manifest {entered} in and made")
         broken += _check_survivors(connection)
     return broken + _check_shards(directory, manifest)
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from curation.audit.scope import scope_of, scope_sql
 from curation.audit.tables import literal
 from curation.manifest import Manifest
-from curation.stage import GlobalStage
+from curation.stage import ExpandStage, GlobalStage
 from curation.stages import KINDS
 
 ROOM = 1000
@@ -149,7 +149,8 @@ def _entries(manifest: Manifest) -> list[Entry]:
             found.append([part])
     entries = [_entry(mine) for mine in found]
     # Repeated ids are looked for before anything else is decided: see `curation.plan`.
-    first = next((k for k, entry in enumerate(entries) if entry.decides), len(entries))
+    decides = [k for k, mine in enumerate(found) if _is(mine[0]["kind"], GlobalStage)]
+    first = decides[0] if decides else len(entries)
     for stage in ours:
         place = 0 if stage.kind == "read" else first
         entries.insert(place, _entry([{"name": stage.name, "kind": stage.kind}]))
@@ -162,10 +163,14 @@ def _entry(parts: Sequence[Mapping[str, Any]]) -> Entry:
     sources = [part.get("sources") for part in parts]
     return Entry(
         parts[0]["name"],
-        kind in KINDS and issubclass(KINDS[kind], GlobalStage),
+        _is(kind, GlobalStage, ExpandStage),  # other parents have other children
         None if None in sources else frozenset(name for names in sources for name in names or ()),
         [scope_of(part) for part in parts],
     )
+
+
+def _is(kind: str, *models: type) -> bool:
+    return kind in KINDS and issubclass(KINDS[kind], models)
 
 
 def position_of(place: int | None) -> float:

@@ -75,7 +75,12 @@ def _hops(manifest: Manifest, document: dict[str, Any]) -> Iterator[Hop]:
     rejected_by = document["stage"]
     scores = _scores(manifest, document)
     verdict = "kept"
+    maker = document.get("made_by")  # where the route of an augmented document begins
+    met = maker is None
     for stage in manifest.stages:
+        met = met or stage.name == maker
+        if not met:
+            continue
         if verdict != "kept" and not scores[stage.name]:
             continue
         if stage.name == rejected_by:

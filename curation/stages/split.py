@@ -10,14 +10,15 @@ document, is free of order, and a larger `eval_share` only adds documents to eva
 1. the cluster in the column of a near-duplicate stage, where it is not null;
 2. else the cluster in a column `exact_dedup*`: that stage leaves one document of each cluster, so
    no second survivor can be torn from it;
-3. else `parent_id`: an augmented document goes with the one that it was made from;
+3. else `root_id`: an augmented document goes with the one that its family began with;
 4. else `doc_id`.
 
 Near clusters must come first, not whichever is at hand: of two survivors of one near cluster, one
 may also have had exact copies and the other not. Two near-duplicate stages would need the union of
 their clusters, which cannot be seen from one row; `cluster_columns` then says whose clusters are
-kept whole. Augment after this stage, or copy the clusters of the parent: a child follows
-`parent_id` only as long as its parent is alone. Source: ours.
+kept whole. A child has the clusters that its parent had when it was made, so the two agree as long
+as no stage finds clusters between that and this stage; a recipe in which one does is refused.
+Source: ours.
 """
 
 import hashlib
@@ -29,21 +30,23 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from curation.errors import RecipeError, SchemaError, unknown_name
+from curation.families import CLUSTER_SUFFIX
 from curation.schema import score
-from curation.stage import BatchFunction, BatchStage, Columns
+from curation.stage import BatchFunction, BatchStage, Columns, Rule
 
-CLUSTER_SUFFIX = "_cluster"
 ONE_SURVIVOR = "exact_dedup"
 """Start of the columns of a stage that leaves one document of each cluster."""
+AUGMENTED = "augmented_eval"
 
 
 class Split(BatchStage):
-    """Writes `split`; rejects nothing.
+    """Writes `split`; rejects nothing but augmented documents that would go to eval.
 
     Two split stages with other shares for other sources may tear a cluster that reaches into both.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"doc_id", "parent_id"})
+    selects: ClassVar[frozenset[str]] = frozenset({AUGMENTED})
 
     kind: Literal["split"]
     eval_share: float = Field(default=0.02, gt=0, lt=1)
@@ -53,9 +56,20 @@ class Split(BatchStage):
     cluster_columns: tuple[str, ...] | None = None
     """Columns that name a document's cluster, most binding first; default: all `*_cluster`."""
 
+    reject_children: bool | None = None
+    """Augmented documents that go with an eval document are rejected, as what is measured must be
+    real; default: where an earlier stage makes some."""
+
     def writes(self) -> pa.Schema:
-        """Returns the column `split`, a string."""
-        return pa.schema([score("split", pa.string(), "Side of the document: train or eval.")])
+        """Returns the column `split`, a string, and which children go with an eval document."""
+        side = score("split", pa.string(), "Side of the document: train or eval.")
+        about = "An augmented document that goes with one in eval."
+        child = score(self.column(AUGMENTED), pa.bool_(), about)
+        return pa.schema([side, child] if self.reject_children else [side])
+
+    def rules(self) -> tuple[Rule, ...]:
+        """Returns that no child goes to eval, where there are children."""
+        return (Rule(AUGMENTED, self.column(AUGMENTED), high=0),) if self.reject_children else ()
 
     def check_columns(self, columns: Sequence[str]) -> None:
         """Raises SchemaError where it is not clear whose clusters are to be kept whole."""
@@ -78,12 +92,17 @@ class Split(BatchStage):
             sides = [
                 "eval" if _draw(group, key) < bound else "train" for group in self._groups(batch)
             ]
-            return {"split": pa.array(sides, pa.string())}
+            split = pa.array(sides, pa.string())
+            if not self.reject_children:
+                return {"split": split}
+            child = batch.column("parent_id").is_valid()
+            return {"split": split, self.column(AUGMENTED): pc.and_(child, pc.equal(split, "eval"))}
 
         return draw_batch
 
     def _groups(self, batch: pa.RecordBatch) -> list[str]:
-        names = [*self._cluster_columns(batch.schema.names), "parent_id", "doc_id"]
+        root = [name for name in ("root_id",) if name in batch.schema.names]
+        names = [*self._cluster_columns(batch.schema.names), *root, "parent_id", "doc_id"]
         columns = [batch.column(name).cast(pa.string()) for name in names]
         groups: list[str] = pc.coalesce(*columns).to_pylist()
         return groups
