@@ -61,11 +61,6 @@ LANGUAGE_LABEL = "language_label"
 """The score column that says a document's language; the stage `language` writes it."""
 
 
-PARENT_TEXT = "parent_text"
-"""Column of work shards: the text that an augmented document was made of, as it was then. It is not
-written out; the parent has its own row."""
-
-
 COPY = pa.field("copy", pa.int32(), nullable=False)
 """Column of the output where documents are written more than once: 0 for the first copy."""
 

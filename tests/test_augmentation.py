@@ -48,8 +48,8 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
     def recipe(directory: Path, *stages: dict[str, Any], reverse: bool = False) -> LoadedRecipe:
         source = {
-            "name": "docs", "kind": "jsonl", "paths": ["a.jsonl", "b.jsonl"][:: -1 if reverse else 1],
-            "split_bytes": 8192,
+            "name": "docs", "kind": "jsonl", "split_bytes": 8192,
+            "paths": ["a.jsonl", "b.jsonl"][:: -1 if reverse else 1],
             "fields": {"id": "id", "text": "text", "label": "label", "target": "target"},
         }  # fmt: skip
         values = {"name": "augmented", "seed": 5, "sources": [source], "stages": list(stages)}
@@ -85,7 +85,8 @@ def child_of(record_id: str, stage: str = "paraphrase") -> str:
 
 def test_a_test_question_that_a_paraphrase_brings_back_is_caught(load: Load, tmp_path: Path):
     planted = {"id": "planted", "text": f"{PROSE}{IN_OTHER_WORDS} {PROSE}"}
-    write(tmp_path, [planted, {"id": "other", "text": PROSE * 2 + "Within a day it was over."}])
+    other = "Fever plus a cough, having no cause within reach, ought to be told plus written down. "
+    write(tmp_path, [planted, {"id": "other", "text": other * 2}])
     stages = [
         DECONTAMINATE,
         {"kind": "paraphrase", "words": BACK},
@@ -102,36 +103,37 @@ def test_a_test_question_that_a_paraphrase_brings_back_is_caught(load: Load, tmp
     assert found[child_of("other")]["verdict"] == "kept"
 
 
+def said(word: str, *, every_other: str = "") -> str:
+    """Sixty words, every second one of them another."""
+    return " ".join(f"{every_other if every_other and k % 2 else word}{k}" for k in range(60))
+
+
 def test_children_are_no_duplicates_of_anybody_and_nobody_goes_for_a_child(
     load: Load, tmp_path: Path
 ):
     """One child nearly equals its parent, one another document, and two equal each other."""
-    long = " ".join(answers(1)[0]["text"].split()[:300])
     documents = [
-        {"id": "near-parent", "text": f"Seldom. {long}"},
-        {"id": "z-shorter", "text": f"{PROSE} Far and wide."},
-        {"id": "near-other", "text": f"{PROSE} Far plus wide, they say so at length here."},
-        {"id": "one", "text": "Blue " + PROSE.replace("book", "list").replace("the", "its")},
-        {"id": "two", "text": "Green " + PROSE.replace("book", "list").replace("the", "its")},
+        {"id": "near-parent", "text": f"{said('a')} seldom"},
+        {"id": "real", "text": said("b")},
+        {"id": "near-real", "text": f"{said('b', every_other='c')} end"},
+        {"id": "one", "text": said("d", every_other="e")},
+        {"id": "two", "text": said("d", every_other="f")},
     ]
-    words = {"seldom": "rarely it was", "plus": "and", "blue": "red", "green": "red"}
-    words["they say so at length here"] = "yes"
+    words = {"seldom": "rarely if ever", "end": "end of it all"}
+    words |= {f"{old}{k}": f"{new}{k}" for old, new in ("cb", "ed", "fd") for k in range(60)}
     write(tmp_path, documents)
     stages = [
-        {"kind": "minhash_dedup", "threshold": 0.97},
+        {"kind": "minhash_dedup"},
         {"kind": "paraphrase", "words": words},
         {"kind": "exact_dedup", "name": "exact_again"},
         {"kind": "minhash_dedup", "name": "near_again", "keep": ["longest"]},
     ]
     found = run(load(tmp_path, *stages), tmp_path / "out")
     assert {found[one["id"]]["verdict"] for one in documents} == {"kept"}
-    near = found[child_of("near-parent")]
-    assert (near["reason"], near["other_id"]) == ("near_duplicate", near["parent_id"])
-    assert near["text_bytes"] > found["near-parent"]["text_bytes"]
-    other = found[child_of("near-other")]
-    assert (other["reason"], other["other_id"]) == (
-        "near_duplicate", found["z-shorter"]["doc_id"],
-    )  # fmt: skip
+    for name, twin in (("near-parent", "near-parent"), ("near-real", "real")):
+        child = found[child_of(name)]
+        assert (child["reason"], child["other_id"]) == ("near_duplicate", found[twin]["doc_id"])
+        assert child["text_bytes"] > found[twin]["text_bytes"]
     twins = [found[child_of(name)] for name in ("one", "two")]
     assert sorted(one["reason"] or "" for one in twins) == ["", "exact_duplicate"]
 
@@ -177,9 +179,6 @@ def test_no_eval_document_has_a_child_in_train_and_labels_are_carried_along(
     assert sum(row["split"] == "eval" for row in found.values()) > 8
     kept = {row["record_id"]: row for row in audit.pairs(corpus / "out", 100)}
     assert len(kept) == sum(child["verdict"] == "kept" for child in children) > 20
-    from tests.test_families import documents as written
-
-    del written
     reasons = {child["reason"] for child in children if child["verdict"] == "rejected"}
     assert "nothing_new" in reasons
     assert found["few"]["split"] == "eval" or found[child_of("few")]["reason"] == "nothing_new"
@@ -198,9 +197,9 @@ def test_the_same_bytes_whatever_the_batches_and_the_order(load: Load, corpus: P
 
 def test_gates_behind_a_decision_are_refused(load: Load, corpus: Path):
     stages = [{"kind": "paraphrase"}, {"kind": "exact_dedup"}, {"kind": "augmentation_gates"}]
-    with pytest.raises(recipes.RecipeError, match="augmentation_gates .*parent_text"):
+    with pytest.raises(recipes.RecipeError, match=r"augmentation_gates .*parent_text"):
         load(corpus, *stages)
-    with pytest.raises(recipes.RecipeError, match="augmentation_gates .*parent_text"):
+    with pytest.raises(recipes.RecipeError, match="augmentation_gates needs column 'made_by'"):
         load(corpus, {"kind": "augmentation_gates"})
 
 
@@ -231,7 +230,7 @@ def test_families_pairs_and_operations_are_told(load: Load, corpus: Path):
     for pair in some:
         assert pair["parent_text"] != pair["text"]
         assert pair["parent_verdict"] == "kept"
-        for word in WORDS:
+        for word in set(WORDS) - {"for", "or"}:  # which stand in what replaces them
             assert f" {word} " not in pair["text"]
     [first, *_] = audit.pairs(out, 3, rejected="nothing_new")
     assert first["reason"] == "nothing_new"

@@ -44,7 +44,6 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "perplexity",
     "quality_model",
     "personal_data",
-    "augmentation_gates",
     "combined_score",
     "keep_top",
     "decontaminate",
@@ -55,6 +54,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "semantic_dedup",
     "domain_cap",
     "split",
+    "augmentation_gates",
     "mix",
 )
 """What a recipe can name; a new stage is one line here."""

@@ -15,12 +15,14 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curation.errors import DriftError
+from curation.families import PARENT_TEXT
 from curation.language_model import PACKAGED_MODEL, load_languages, model_digest
 from curation.likeness import Pairs
-from curation.schema import PARENT_TEXT, score
+from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.static_model import WORDLLAMA, StaticModel, find_model, load_model
 from curation.text.phrases import PhraseTable
@@ -55,11 +57,13 @@ class AugmentationGates(BatchStage):
     of `none` in the table is not asked. Put it directly after the stages that make documents.
     """
 
-    needs: ClassVar[frozenset[str]] = frozenset({"text", PARENT_TEXT})
+    needs: ClassVar[frozenset[str]] = frozenset({"text", "made_by", PARENT_TEXT.name})
     files: ClassVar[frozenset[str]] = frozenset({"bad_words", "embedding"})
     named: ClassVar[frozenset[str]] = frozenset({WORDLLAMA})
 
     kind: Literal["augmentation_gates"] = "augmentation_gates"
+    made_by: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names of the stages whose children are judged; default: those of all."""
     min_language_probability: float | None = Field(default=0.5, ge=0, le=1)
     """Least probability that the child is in the language of its parent."""
     min_length_ratio: float | None = Field(default=0.5, ge=0)
@@ -204,8 +208,12 @@ class AugmentationGates(BatchStage):
         return load_model(files, digest)
 
     def _score(self, batch: pa.RecordBatch, opened: Opened) -> Columns:
-        parents = batch.column(PARENT_TEXT)
-        rows = np.flatnonzero(parents.is_valid().to_numpy(zero_copy_only=False))
+        parents = batch.column(PARENT_TEXT.name)
+        judged = parents.is_valid()
+        if self.made_by is not None:
+            names = pa.array(self.made_by, pa.string())
+            judged = pc.and_(judged, pc.is_in(batch.column("made_by"), names))
+        rows = np.flatnonzero(judged.to_numpy(zero_copy_only=False))
         here = pa.array(rows)
         pairs = Pairs(batch.column("text").take(here), parents.take(here))
         values = self._measure(pairs, opened) if len(rows) else {}

@@ -34,7 +34,7 @@ def gates(**settings):
 
 
 def judge(child, parent=PARENT, **settings):
-    batch = make_batch([child], parent_id=["p"], parent_text=[parent])
+    batch = make_batch([child], parent_id=["p"], parent_text=[parent], made_by=["noise"])
     [row], [reasons] = run_stage(gates(**settings), batch)
     return row, reasons
 
@@ -79,7 +79,9 @@ def test_lengths_and_chrf():
 
 
 def test_documents_without_a_parent_pass_untouched_and_unscored():
-    batch = make_batch([GOOD, GOOD, None], parent_text=[None, PARENT, PARENT])
+    batch = make_batch(
+        [GOOD, GOOD, None], parent_text=[None, PARENT, PARENT], made_by=[None, "a", "a"]
+    )
     rows, reasons = run_stage(gates(), batch)
     scores = [
         {name: value for name, value in row.items() if name.startswith("augmentation_gates_")}
@@ -89,6 +91,13 @@ def test_documents_without_a_parent_pass_untouched_and_unscored():
     assert scores[1]["augmentation_gates_chrf"] is not None
     assert reasons == [[], [], []]
     assert [row["text"] for row in rows] == [GOOD, GOOD, None]
+
+
+def test_children_of_other_stages_are_left_to_other_gates():
+    columns = {"parent_text": [PARENT] * 2, "made_by": ["noise", "translate"]}
+    rows, reasons = run_stage(gates(made_by=["translate"]), make_batch([PARENT] * 2, **columns))
+    assert reasons == [[], ["nothing_new"]]
+    assert rows[0]["augmentation_gates_chrf"] is None
 
 
 def test_a_parent_whose_language_is_unsure_holds_its_child_to_none():
@@ -164,7 +173,7 @@ def test_impossible_settings_are_told_in_a_line(settings, message):
 
 def test_rows_do_not_depend_on_their_neighbours():
     children, parents = [GOOD, GERMAN, PARENT, GOOD + " and on" * 9], [PARENT] * 4
-    together, _ = run_stage(gates(), make_batch(children, parent_text=parents))
+    together, _ = run_stage(gates(), make_batch(children, parent_text=parents, made_by=["a"] * 4))
     for place, child in enumerate(children):
         alone, _ = judge(child)
         assert {k: v for k, v in alone.items() if k.startswith("augm")} == {
