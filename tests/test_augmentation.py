@@ -16,7 +16,7 @@ from curation.recipe import LoadedRecipe, parse_recipe
 from curation.schema import make_doc_id
 from curation.stages import KINDS
 from tests.conftest import SAMPLE, write_jsonl
-from tests.paraphrase import WORDS, Paraphrase
+from tests.reword import WORDS, Reword
 from tests.test_runner import outputs, run_here
 
 QUESTION = (
@@ -43,7 +43,7 @@ Load = Callable[..., LoadedRecipe]
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Load:
-    kinds = {**{kind: KINDS[kind] for kind in KINDS}, "paraphrase": Paraphrase}
+    kinds = {**{kind: KINDS[kind] for kind in KINDS}, "reword": Reword}
     monkeypatch.setattr(recipes, "STAGE_KINDS", kinds)
 
     def recipe(directory: Path, *stages: dict[str, Any], reverse: bool = False) -> LoadedRecipe:
@@ -79,7 +79,7 @@ def run(loaded: LoadedRecipe, out: Path, **options: Any) -> dict[str, dict[str, 
         return {row["record_id"]: row for row in rows(connection, "SELECT * FROM documents")}
 
 
-def child_of(record_id: str, stage: str = "paraphrase") -> str:
+def child_of(record_id: str, stage: str = "reword") -> str:
     return f"{record_id}#{stage}:0@5"
 
 
@@ -89,7 +89,7 @@ def test_a_test_question_that_a_paraphrase_brings_back_is_caught(load: Load, tmp
     write(tmp_path, [planted, {"id": "other", "text": other * 2}])
     stages = [
         DECONTAMINATE,
-        {"kind": "paraphrase", "words": BACK},
+        {"kind": "reword", "words": BACK},
         {"kind": "augmentation_gates"},
         {**DECONTAMINATE, "name": "decontaminate_again"},
     ]
@@ -124,7 +124,7 @@ def test_children_are_no_duplicates_of_anybody_and_nobody_goes_for_a_child(
     write(tmp_path, documents)
     stages = [
         {"kind": "minhash_dedup"},
-        {"kind": "paraphrase", "words": words},
+        {"kind": "reword", "words": words},
         {"kind": "exact_dedup", "name": "exact_again"},
         {"kind": "minhash_dedup", "name": "near_again", "keep": ["longest"]},
     ]
@@ -143,7 +143,7 @@ STAGES = [
     {"kind": "exact_dedup"},
     {"kind": "minhash_dedup"},
     {"kind": "split", "eval_share": 0.25},
-    {"kind": "paraphrase"},
+    {"kind": "reword"},
     {"kind": "augmentation_gates", "max_chrf": 92},
     {"kind": "exact_dedup", "name": "exact_again"},
     {"kind": "minhash_dedup", "name": "near_again"},
@@ -196,7 +196,7 @@ def test_the_same_bytes_whatever_the_batches_and_the_order(load: Load, corpus: P
 
 
 def test_gates_behind_a_decision_are_refused(load: Load, corpus: Path):
-    stages = [{"kind": "paraphrase"}, {"kind": "exact_dedup"}, {"kind": "augmentation_gates"}]
+    stages = [{"kind": "reword"}, {"kind": "exact_dedup"}, {"kind": "augmentation_gates"}]
     with pytest.raises(recipes.RecipeError, match=r"augmentation_gates .*parent_text"):
         load(corpus, *stages)
     with pytest.raises(recipes.RecipeError, match="augmentation_gates needs column 'made_by'"):
@@ -213,14 +213,14 @@ def test_families_pairs_and_operations_are_told(load: Load, corpus: Path):
         assert [member["doc_id"] for member in route.family] == [
             parent["doc_id"], children[0]["doc_id"],
         ]  # fmt: skip
-        assert route.family[1]["made_by"] == "paraphrase"
+        assert route.family[1]["made_by"] == "reword"
     alone = next(row for row in found.values() if row["split"] == "eval")
     assert audit.trace(out, alone["doc_id"])[0].family == []
 
     [operation] = audit.operations(out)
-    assert (operation.stage, operation.made) == ("paraphrase", len(children))
+    assert (operation.stage, operation.made) == ("reword", len(children))
     assert operation.kept + sum(operation.reasons.values()) == operation.made
-    assert operation.scores["paraphrase_replaced"] > 1
+    assert operation.scores["reword_replaced"] > 1
     assert 35 < operation.scores["augmentation_gates_chrf"] < 97
     assert operation.seconds_per_thousand is not None
     assert operation.seconds_per_thousand > 0

@@ -16,19 +16,19 @@ WORDS = {
 """Common enough that no five words in a row stay as they are."""
 
 
-class Paraphrase(ExpandStage):
+class Reword(ExpandStage):
     """Replaces words, whatever their case; a text without any gives no child."""
 
-    kind: Literal["paraphrase"] = "paraphrase"
+    kind: Literal["reword"] = "reword"
     words: dict[str, str] = WORDS
 
     def writes(self) -> pa.Schema:
         return pa.schema([score(self.column("replaced"), pa.int64(), "Words replaced.")])
 
     def open(self) -> BatchFunction:
-        return self._paraphrase
+        return self._reword
 
-    def _paraphrase(self, batch: pa.RecordBatch) -> Columns:
+    def _reword(self, batch: pa.RecordBatch) -> Columns:
         pattern = re.compile(rf"\b({'|'.join(map(re.escape, self.words))})\b", re.IGNORECASE)
         found = [
             pattern.subn(lambda match: self.words[match.group().lower()], text)
