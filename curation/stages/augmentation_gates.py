@@ -70,7 +70,7 @@ class AugmentationGates(BatchStage):
     """Fewest characters of the child for each of the parent."""
     max_length_ratio: float | None = Field(default=2.0, ge=0)
     """Most characters of the child for each of the parent."""
-    min_chrf: float | None = Field(default=35, ge=0, le=100)
+    min_chrf: float | None = Field(default=50, ge=0, le=100)
     """Least chrF against the parent: below it, the meaning is likely to be lost."""
     max_chrf: float | None = Field(default=97, ge=0, le=100)
     """Largest chrF against the parent: above it, the child says nothing in other words."""
