@@ -101,7 +101,7 @@ def test_children_of_other_stages_are_left_to_other_gates():
 
 
 def test_a_parent_whose_language_is_unsure_holds_its_child_to_none():
-    row, reasons = judge("1 2 4 no", parent="1 2 4 5", min_numbers=None)
+    row, reasons = judge("1 2 4 no", parent="1 2 4 5", min_numbers=None, min_chrf=None)
     assert row["augmentation_gates_language_probability"] is None
     assert row["augmentation_gates_negations"] is None
     assert reasons == []

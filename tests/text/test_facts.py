@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.text import facts
-from curation.text.facts import MONTHS, NEGATIONS, find_facts, kept_facts
+from curation.text.fact_words import MONTHS, NEGATIONS
+from curation.text.facts import find_facts, kept_facts
 from tests.text.strategies import texts
 
 PIECES = (
