@@ -54,6 +54,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "semantic_dedup",
     "domain_cap",
     "split",
+    "noise",
     "augmentation_gates",
     "mix",
 )

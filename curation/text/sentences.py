@@ -109,7 +109,7 @@ def sentences_in(data: Bytes, at: int, end: int) -> int:
         at = skip_word(data, after, end)
         if _has_stop(data, start + 1, at - 1):
             count += _ends_inside(data, start, at)
-        if _ends_sentence(data, start, at):
+        if ends_sentence(data, start, at):
             at = _next_content(data, at, end)
             count += at < end
         floor = at
@@ -181,7 +181,7 @@ def _ends_inside(data: Bytes, at: int, end: int) -> int:
 
 
 @lean
-def _ends_sentence(data: Bytes, start: int, end: int) -> bool:
+def ends_sentence(data: Bytes, start: int, end: int) -> bool:
     """Says whether a chunk closes with an end mark."""
     found = False
     at = end
@@ -274,7 +274,7 @@ def plain_sentences(line: str) -> int:
         2
     """
     chunks = line.split()
-    ends = [_plain_ends(chunk) for chunk in chunks]
+    ends = [plain_ends(chunk) for chunk in chunks]
     count, pending = min(1, len(chunks)), False
     for chunk, (inside, closing) in zip(chunks, ends, strict=True):
         if pending and chunk.strip(_PLAIN_MARKS):
@@ -285,7 +285,7 @@ def plain_sentences(line: str) -> int:
     return count
 
 
-def _plain_ends(chunk: str) -> tuple[int, bool]:
+def plain_ends(chunk: str) -> tuple[int, bool]:
     """Returns how many sentences end inside a chunk, and whether one ends where it does."""
     inside = 0 if "://" in chunk else sum(map(_is_inside, chunk, chunk[1:], chunk[2:]))
     closing = len(chunk.rstrip(_PLAIN_MARKS))
