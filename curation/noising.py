@@ -31,6 +31,33 @@ LEVELS: Mapping[str, tuple[str, ...]] = {
 OPERATIONS = tuple(name for level in LEVELS.values() for name in level)
 MASKS = "span_mask"
 
+ABOUT: Mapping[str, tuple[str, str]] = {
+    "sentence_shuffle": ("sentence", "takes part in a shuffle of those that do"),
+    "sentence_drop": ("sentence", "goes; one always stays"),
+    "word_delete": ("word", "goes"),
+    "word_repeat": ("word", "comes twice"),
+    "word_swap": ("word with another one behind it", "trades places with that"),
+    "word_split": ("word of two characters or more", "gets a blank inside"),
+    "word_join": ("word with another one behind it", "is written together with that"),
+    "word_misspell": ("word of the list", "is written as people write it wrongly"),
+    "keyboard": ("character of the layout", "becomes the key beside it"),
+    "insert": ("character of the layout", "brings the key beside it along"),
+    "case": ("letter with another case", "gets the other case"),
+    "ocr": ("character that scanners misread, or two", "becomes what they are taken for"),
+    "homoglyph": ("letter with a look-alike", "becomes that of another script"),
+    "diacritics": ("letter with a mark, or mark", "loses it"),
+    "space_repeat": ("blank, line feed, tab", "comes twice"),
+    "space_change": ("blank, line feed, tab, no-break space", "becomes other white space"),
+    "punctuation_delete": ("mark", "goes"),
+    "punctuation_change": ("mark", "becomes another one"),
+    "delete": ("letter or digit", "goes"),
+    "repeat": ("letter or digit", "comes twice"),
+    "swap": ("two letters or digits that differ", "trade places"),
+    "punctuation_insert": ("white space behind a letter or digit", "gets a mark before it"),
+    "span_mask": ("share of the words", "is masked, in spans"),
+}
+"""What each operation is for, and what happens then."""
+
 Task = Literal["none", "clean", "t5", "bart"]
 
 MOST_STEPS = 1 << 27
@@ -168,3 +195,36 @@ def read_misspellings(path: Path, digest: str) -> dict[str, list[str]]:  # noqa:
             "ASCII; expected such lines; give a list in that form"
         )
     return usable
+
+
+EXAMPLE = (
+    "Dr. M\u00fcller's clinic saw their patients on the morning of 12 May. Nobody knew, however, "
+    "which of them had received the new medicine."
+)
+
+
+def examples() -> list[tuple[str, str, str, str]]:
+    """Returns for each operation: name, what it is for, what happens, and the example with it.
+
+    Operations without a hit in the example at a low rate are shown at higher ones. The misspellings
+    are a few of ours: what the package codespell has is not copied.
+    """
+    return [(name, *ABOUT[name], _example(name)) for name in OPERATIONS]
+
+
+_OURS = {"their": ["thier"], "received": ["recieved"], "morning": ["mornig"]}
+
+
+def _example(name: str) -> str:
+    data = np.frombuffer(EXAMPLE.encode(), np.uint8)
+    texts = _buffers(np.array([0, len(data)], np.int64), data.copy())
+    spans = Spans(3.0, "<extra_id_{n}>", poisson=False)
+    for rate in (0.04, 0.12, 0.5, 1.0):
+        noise = Noise({name: rate}, "qwerty", _OURS, spans)
+        for number in range(4):
+            noised = noise(texts, [f"example {number}"], 1, "noise")
+            found = bytes(noised.texts.data).decode()
+            if found != EXAMPLE:
+                target = noised.targets and bytes(noised.targets.data).decode()
+                return f"{found} -> {target}" if target else found
+    return "no hit"

@@ -42,7 +42,30 @@ def stage_pages() -> str:
     return "\n".join(_page(kind, stage) for kind, stage in _examples())
 
 
-PARTS: dict[str, Callable[[], str]] = {"stages": stage_table, "reference": stage_pages}
+def noise_table() -> str:
+    """Returns the Markdown table of the operations of noise, each with an example."""
+    from curation.noising import examples
+
+    lines = ["| operation | for each | that | example |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| `{name}` | {unit} | {what} | {_shown(text)} |" for name, unit, what, text in examples()
+    ]
+    return "\n".join(lines)
+
+
+def _shown(text: str) -> str:
+    """Shows a text with the white space that noise changed."""
+    signs = {"\n": "\u23ce", "\t": "\u21e5", "\u00a0": "\u237d", "  ": "\u2423\u2423"}
+    for char, sign in signs.items():
+        text = text.replace(char, sign)
+    return _cell(text)
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "stages": stage_table,
+    "reference": stage_pages,
+    "noise": noise_table,
+}
 """What stands between `<!-- NAME: begin -->` and `<!-- NAME: end -->`."""
 
 

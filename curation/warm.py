@@ -71,7 +71,9 @@ RECIPE: dict[str, Any] = {
         {"kind": "exact_dedup"},
         {"kind": "minhash_dedup", "threshold": 0.5},
         {"kind": "domain_cap", "max_documents": 1},
-        {"kind": "split", "eval_share": 0.5},
+        {"kind": "split", "eval_share": 0.02},
+        {"kind": "noise", "rates": {"keyboard": 0.1, "word_swap": 0.1, "sentence_drop": 0.1}},
+        {"kind": "noise", "name": "masks", "rates": {"span_mask": 0.3}, "task": "t5"},
     ],
 }
 

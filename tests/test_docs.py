@@ -16,10 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/stages.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/stages.md", "docs/noise.md"])
 def test_the_reference_of_stages_is_the_codes(name: str) -> None:
     page = (ROOT / name).read_text(encoding="utf-8")
-    assert with_parts(page) == page, "run: python -m curation.reference README.md docs/stages.md"
+    assert with_parts(page) == page, f"run: python -m curation.reference {name}"
 
 
 def test_every_stage_has_its_row_and_its_section() -> None:

@@ -96,7 +96,7 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
         "eval_share": 0.3,
         "cluster_columns": [f"{name}_dedup_cluster" for name in ("semantic", "minhash", "exact")],
     },
-    "noise": {"rates": {"keyboard": 0.03, "word_swap": 0.02}, "share": 0.5},
+    "noise": {"rates": {"keyboard": 0.02, "word_swap": 0.05, "sentence_drop": 0.1}, "share": 0.5},
     "augmentation_gates": {"min_names": 0.5},
     "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }

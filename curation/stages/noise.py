@@ -265,13 +265,7 @@ class Noise(ExpandStage):
         wanted = _strings(noised.targets) if self.task == "t5" else part.column("text")
         assert self.task != "t5" or noised.targets is not None
         supervised = _mask(part.column("target").is_valid())
-        checks: list[tuple[str, str, npt.NDArray[np.bool_]]] = [
-            (
-                "has_target",
-                "the document is a supervised one",
-                _mask(part.column("target").is_valid()),
-            )
-        ]
+        checks = [("has_target", "the document is a supervised one", supervised)]
         if self.task != "clean":
             mark = self._mask().partition("{n}")[0]
             there = pc.match_substring(part.column("text"), mark)

@@ -66,7 +66,7 @@ def distance(left: Keys, right: Keys, guess: int, most_steps: int) -> int:
             return UNKNOWN
         found = _banded(peq, numbers[len(left) :], len(left), band, ups, downs, scores)
         if found <= band:
-            return int64(found)
+            return found
         band *= 2
 
 
@@ -119,7 +119,7 @@ def _banded(  # noqa: PLR0913 - a kernel
             scores[block] += carry
     if last < blocks - 1:
         return band + 1 + rows
-    found = scores[blocks - 1]
+    found = int64(scores[blocks - 1])
     for bit in range(rows - (blocks - 1) * _BITS, _BITS):
         found -= int64((ups[blocks - 1] >> np.uint64(bit)) & _ONE)
         found += int64((downs[blocks - 1] >> np.uint64(bit)) & _ONE)
