@@ -126,3 +126,13 @@ def operations_table(found: Sequence[Operation]) -> RenderableType:
     made, kept = (sum(getattr(one, name) for one in found) for name in ("made", "kept"))
     share = f" ({kept / made:.1%})" if made else ""
     return Group(table, Text(f"{made:,} documents made, {kept:,} kept{share}"))
+
+
+def _means(found: Operation) -> Iterator[str]:
+    """Yields the stage's own scores, and of those of gates the one that says how much changed."""
+    prefix = f"{found.stage}_"
+    for column, mean in found.scores.items():
+        if column.startswith(prefix):
+            yield f"{one_line(column.removeprefix(prefix))} {mean:.3g}"
+        elif column.endswith("_chrf"):
+            yield f"chrf {mean:.3g}"

@@ -92,13 +92,16 @@ def test_a_family_has_a_line_for_each_and_says_how_many_more():
     assert lines[-1].strip() == "and 1 more"
 
 
+MEANS = {"noise_rate": 0.051, "gates_chrf": 91.26, "gates_names": 0.7}
+
+
 def test_operations_in_a_table():
     found = [
-        Operation("noise", "swap", 1200, 1000, 99, {"gates.loops": 200}, 12.34, {"rate": 0.051}),
+        Operation("noise", "swap", 1200, 1000, 99, {"gates.loops": 200}, 12.34, MEANS),
         Operation("back_translate", "back_translate", 0, 0, 0, {}, None, {}),
     ]  # fmt: skip
     shown = printed(families.operations_table(found), width=160)
     assert "noise swap" in shown
-    for cell in ("1,200", "1,000", "200", "12.3", "gates.loops 200", "rate 0.051"):
+    for cell in ("1,200", "1,000", "200", "12.3", "gates.loops 200", "rate 0.051", "chrf 91.3"):
         assert cell in shown
     assert "1,200 documents made, 1,000 kept (83.3%)" in shown
