@@ -3,6 +3,9 @@
 Every stage that removes duplicates has the setting `keep`, a list of these: the first decides, the
 next one where the first finds two documents equal, and in the end the smallest doc_id. A document
 for which a policy has no value (no date, no score) comes after those that have one.
+
+Before all policies stands a rule that is no setting: what people wrote comes before what was made
+of it. Else a child, if it is longer by a word, could be kept in place of its parent.
 """
 
 from collections.abc import Sequence
@@ -30,11 +33,14 @@ class Term(NamedTuple):
     """One policy, as a key column and its direction."""
 
     key: str
-    """Name of the key column: chars, created, source_rank or score_<place>."""
+    """Name of the key column: augmented, chars, created, source_rank or score_<place>."""
     direction: str
     """ASC or DESC; nulls come last either way."""
     column: str
     """The document's column that it is made of."""
+
+
+_PARENTS_FIRST = Term("augmented", "ASC", "parent_id")
 
 
 class Priority(NamedTuple):
@@ -60,8 +66,8 @@ class Priority(NamedTuple):
             )
 
     def terms(self) -> tuple[Term, ...]:
-        """Returns the policies in order."""
-        return tuple(self._term(*numbered) for numbered in enumerate(self.policies))
+        """Returns the policies in order, after the one that is always there."""
+        return _PARENTS_FIRST, *(self._term(*numbered) for numbered in enumerate(self.policies))
 
     def _term(self, place: int, policy: str) -> Term:
         if policy in _PLAIN:
@@ -83,6 +89,8 @@ class Priority(NamedTuple):
         if term.column not in batch.schema.names:  # a document of an earlier dataset
             return pa.nulls(batch.num_rows, pa.float64())
         values = batch.column(term.column)
+        if term.key == "augmented":
+            return values.is_valid().cast(pa.int64())
         if term.key == "chars":
             return pc.utf8_length(values).cast(pa.int64())
         if term.key == "created":

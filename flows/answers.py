@@ -13,6 +13,7 @@ from curation.audit import Difference, Hop, Outcome, Route
 from curation.audit.bounds import Bound
 from curation.audit.counterfactual import Flips
 from curation.audit.scope import scope_words
+from flows import families
 from flows.display import number, one_line, plain
 
 
@@ -32,6 +33,8 @@ def route(found: Route) -> RenderableType:
         twin = found.twin
         where = one_line(twin["url"] or twin["source"])
         lines.append(Text(f"  kept in its place: {twin['doc_id']}  {where}  ({twin['verdict']})"))
+    if found.family:
+        lines += families.family(found.family, document["doc_id"])
     return Group(*lines)
 
 

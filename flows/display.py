@@ -109,7 +109,8 @@ def funnel(manifest: Manifest) -> RenderableType:
     share = totals.documents_kept / entered if entered else 0.0
     made = f"{totals.documents_made:,} made, " if totals.documents_made else ""
     summary = (
-        f"{totals.documents_in:,} documents in, {made}{totals.documents_kept:,} kept ({share:.1%}), "
+        f"{totals.documents_in:,} documents in, {made}"
+        f"{totals.documents_kept:,} kept ({share:.1%}), "
         f"{totals.documents_rejected:,} rejected; {size(totals.bytes_in)} read, "
         f"{size(totals.text_bytes_kept)} of text kept"
     )

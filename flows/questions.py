@@ -45,30 +45,38 @@ def stats(
         Path | None,
         typer.Option(help="Write distributions as PNG files there.", metavar="DIR"),
     ] = None,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="What each operation made, and what became of it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the funnel, or other tables: by source, domain, language; each rule's effect; scores.
 
     Example: `curate stats data/out/demo --by domain --by rule --score gopher_quality_words`
     """
+    from curation.audit import operations
     from curation.manifest import read_manifest
-    from flows import display
+    from flows import display, families
 
     manifest = read_manifest(directory)
     tables = {kind.value: _table(directory, kind, top) for kind in by or ()}
     found = _distributions(directory, score, plots, wanted=scores)
+    made = operations(directory) if augmented else None
     if as_json:
         values = manifest.model_dump(mode="json", exclude={"recipe", "rules", "inputs"})
         values |= {"by": tables} if by else {}
         values |= {"scores": [one._asdict() for one in found]} if found is not None else {}
+        values |= {"augmented": [one._asdict() for one in made]} if made is not None else {}
         print_json(values)
         return
-    if not by and found is None:
+    if not by and found is None and made is None:
         display.OUT.print(display.funnel(manifest))
         display.warn(manifest)
     if by_source:
         display.OUT.print(display.sources(manifest))
     _print_tables(tables, found, detailed=bool(score))
+    if made is not None:
+        display.OUT.print(families.operations_table(made))
 
 
 def _table(directory: Path, kind: By, top: int) -> Any:
@@ -141,6 +149,9 @@ def show(
         str | None,
         typer.Option(help='Rejects of a reason ("any": of all) instead.', metavar="REASON"),
     ] = None,
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="Augmented documents, each beside its parent.")
+    ] = False,
     chars: Annotated[int, typer.Option(min=1, help="Characters of text shown.")] = 1200,
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows others.")] = 0,
     as_json: AsJson = False,
@@ -150,14 +161,20 @@ def show(
     Example: `curate show data/out/demo --rejected near_duplicate --sample 2`
     """
     from curation import audit
-    from flows import answers, display
+    from flows import answers, display, families
 
-    documents = audit.sample(directory, sample, rejected=rejected, seed=seed)
+    draw = audit.pairs if augmented else audit.sample
+    documents = draw(directory, sample, rejected=rejected, seed=seed)
     if as_json:
         print_json(documents)
         return
+    marks = not display.OUT.is_terminal
     for document in documents:
-        display.OUT.print(answers.document_panel(document, chars=chars))
+        display.OUT.print(
+            families.side_by_side(document, chars=chars, marks=marks)
+            if augmented
+            else answers.document_panel(document, chars=chars)
+        )
 
 
 @app.command(rich_help_panel=PANEL)

@@ -116,6 +116,7 @@ SETTINGS: dict[str, Settings | Callable[[Path], Settings]] = {
     "synonyms": synonyms,
     "paraphrase": {"function": "tests.hooks:shout", "share": 0.3},
     "rewrite": rewrite,
+    "augmentation_gates": {"min_names": 0.5},
     "mix": {"weights": {"web": 1, "answers": 1}, "max_repeats": 2},
 }
 

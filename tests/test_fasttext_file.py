@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from curation.buffers import text_buffers
 from curation.fasttext_file import FormatError, load_classifier, read_header
+from curation.language_model import PACKAGED_MODEL
 from curation.shards import file_sha256
-from curation.stages.language import PACKAGED_MODEL
 from curation.text.linear import plain_tokens
 from tests.classifiers import OTHER, WANTED, make_classifier
 

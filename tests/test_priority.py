@@ -44,12 +44,28 @@ def test_policies_decide_the_same_way_for_all_duplicates(tmp_path, make, setting
         assert kept_ids(documents, found) == [kept]
 
 
+@pytest.mark.parametrize("make", STAGES, ids=["near", "exact"])
+@pytest.mark.parametrize("keep", [["longest"], ["shortest"], ["oldest"], ["newest"], []])
+def test_a_parent_comes_before_its_children_whatever_the_policies(tmp_path, make, keep):
+    """The children are older, newer, longer and shorter than what they were made of."""
+    children = [
+        document("1", f"{TEXT} !", created=2019), document("2", f"{TEXT}", created=2030),
+    ]  # fmt: skip
+    family = [document("z", f"{TEXT}!", created=2021)]
+    family += [child | {"parent_id": family[0]["doc_id"]} for child in children]
+    for shards in (1, 2):
+        documents = dealt(family, shards, shards)
+        found = decide(make(keep=keep), documents, tmp_path / str(shards))
+        assert kept_ids(documents, found) == [family[0]["doc_id"]]
+
+
 def test_scores_decide_and_documents_without_one_come_last():
     batch = make_batch(["x"] * 4, quality=[0.5, None, float("nan"), 0.75])
     keys = Priority(("highest:quality", "lowest:quality")).keys(batch)
     assert keys["score_0"].to_pylist() == [0.5, None, None, 0.75]
     assert Priority(("highest:quality", "lowest:quality", "oldest")).order(["x"], ["y"]) == (
-        "x, score_0 DESC NULLS LAST, score_1 ASC NULLS LAST, created ASC NULLS LAST, y"
+        "x, augmented ASC NULLS LAST, score_0 DESC NULLS LAST, score_1 ASC NULLS LAST, "
+        "created ASC NULLS LAST, y"
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from curation.audit.families import family_of
 from curation.audit.scope import in_scope
 from curation.audit.tables import connect, rows, stage_names, stage_of
 from curation.errors import DataError
@@ -31,6 +32,8 @@ class Route(NamedTuple):
     hops: list[Hop]
     twin: dict[str, Any] | None
     """Of a duplicate: the document that was kept in its place."""
+    family: list[dict[str, Any]]
+    """Where documents were made of others: its parent, siblings and children, itself included."""
 
 
 def find_documents(directory: Path, key: str, *, limit: int = 20) -> list[dict[str, Any]]:
@@ -59,9 +62,12 @@ def find_documents(directory: Path, key: str, *, limit: int = 20) -> list[dict[s
 def trace(directory: Path, key: str) -> list[Route]:
     """Returns the route of each document that `key` names (a URL can name several)."""
     manifest = read_manifest(directory)
+    documents = find_documents(directory, key)
+    with connect(directory) as connection:
+        families = [family_of(connection, document) for document in documents]
     return [
-        Route(document, list(_hops(manifest, document)), _kept_twin(directory, document))
-        for document in find_documents(directory, key)
+        Route(document, list(_hops(manifest, document)), _kept_twin(directory, document), family)
+        for document, family in zip(documents, families, strict=True)
     ]
 
 

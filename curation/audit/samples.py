@@ -26,10 +26,7 @@ def sample(
     manifest = read_manifest(directory)
     if rejected is None:
         return _sample_kept(directory, manifest, count, seed)
-    reasons = {(s.name, reason) for s in manifest.stages for reason in s.rejects}
-    known = {"any"} | {reason for _, reason in reasons} | {f"{s}.{r}" for s, r in reasons}
-    if rejected not in known:
-        raise DataError(f"{directory}: {unknown_name('reason', rejected, known)}")
+    check_reason(directory, manifest, rejected)
     with connect(directory) as connection:
         return rows(
             connection,
@@ -40,6 +37,18 @@ def sample(
             rejected,
             count,
         )
+
+
+def check_reason(directory: Path, manifest: Manifest, rejected: str) -> None:
+    """Checks that a stage rejects for a reason ("reason", "stage.reason", or "any").
+
+    Raises:
+        DataError: None does.
+    """
+    reasons = {(s.name, reason) for s in manifest.stages for reason in s.rejects}
+    known = {"any"} | {reason for _, reason in reasons} | {f"{s}.{r}" for s, r in reasons}
+    if rejected not in known:
+        raise DataError(f"{directory}: {unknown_name('reason', rejected, known)}")
 
 
 def _sample_kept(

@@ -59,6 +59,7 @@ KINDS: Mapping[str, type[Stage]] = _Kinds(
     "synonyms",
     "paraphrase",
     "rewrite",
+    "augmentation_gates",
     "mix",
 )
 """What a recipe can name; a new stage is one line here."""

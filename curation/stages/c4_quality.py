@@ -6,8 +6,6 @@ said in `curation.text.c4` and docs/conformance-lines.md.
 """
 
 import hashlib
-from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,12 +15,12 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
 from curation.buffers import text_buffers
-from curation.errors import DataError
 from curation.schema import DOCUMENT, score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.text.c4 import COLUMNS, DEFINITIONS, END_MARKS, LineRules, clean
 from curation.text.chars import count_long_lines
-from curation.text.phrases import PhraseTable, count_phrases, phrase_table
+from curation.text.phrases import PhraseTable, count_phrases
+from curation.word_list import checked_digest, open_list
 
 _ELLIPSES = ("keep", "cut", "cut_all")
 _UNIT = {"citations": "marks", "sentences": "sentences", "paragraphs": "lines"}
@@ -117,16 +115,7 @@ class C4Quality(BatchStage):
             if self.seed is None:  # nothing is drawn, so the recipe's seed changes nothing
                 object.__setattr__(self, "seed", 0)
             return self
-        try:
-            digest = _digest(self.bad_words)
-            _table(self.bad_words, digest)
-        except (OSError, UnicodeDecodeError, ValueError) as error:
-            raise ValueError(f"bad_words '{self.bad_words}' cannot be used: {error}") from error
-        if self.bad_words_digest not in ("", digest):
-            raise ValueError(
-                f"bad_words_digest is {self.bad_words_digest}, but {self.bad_words} has {digest}; "
-                "give the file that was meant, or leave the digest out"
-            )
+        digest = checked_digest("bad_words", self.bad_words, self.bad_words_digest)
         object.__setattr__(self, "bad_words_digest", digest)
         return self
 
@@ -189,13 +178,7 @@ class C4Quality(BatchStage):
         """
         table = None
         if self.bad_words is not None:
-            digest = _digest(self.bad_words)
-            if digest != self.bad_words_digest:
-                raise DataError(
-                    f"stage {self.name}: {self.bad_words} has digest {digest}, expected "
-                    f"{self.bad_words_digest} as planned; restore it, or plan again"
-                )
-            table = _table(self.bad_words, digest)
+            table = open_list(self.name, self.bad_words, self.bad_words_digest)
         rules = self.line_rules()
         return lambda batch: self._clean(batch, rules, table)
 
@@ -232,13 +215,3 @@ class C4Quality(BatchStage):
             drawn = int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big")
             draws[row] = (drawn + 1) / 2**48
         return pa.array(draws, pa.float64())
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=8)
-def _table(path: str, digest: str) -> PhraseTable:  # noqa: ARG001 - a changed file is another list
-    return phrase_table(Path(path).read_text(encoding="utf-8").splitlines())

@@ -59,6 +59,7 @@ class ExactDedup(DuplicateStage):
     two texts that agree.
     """
 
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset({"text", "origin"})
     duplicates: ClassVar[str | None] = "exact"
     hashed: ClassVar[str | None] = "low"

@@ -10,36 +10,24 @@ Source: Joulin et al. 2016, "Bag of tricks for efficient text classification", m
 the bound of 0.65 is that of FineWeb (Penedo et al. 2024).
 """
 
-import hashlib
-import re
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from curation.errors import DriftError, unknown_name
+from curation.language_model import (
+    PACKAGED_MODEL,
+    identify,
+    labels_of,
+    load_languages,
+    model_digest,
+    sample_of,
+)
 from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
-
-PACKAGED_MODEL = Path(__file__).parents[1] / "models" / "lid.176.ftz"
-
-UNDETERMINED = "und"
-"""Label of a text without letters (ISO 639-2), with probability 0: no model can know."""
-
-_LETTER = re.compile(r"[^\W\d_]")
-_NO_TOKEN = re.compile(r"\s+|</s>")
-"""White space, and the token at which fastText stops to read."""
-_PREFIX = "__label__"
-
-
-class Guess(NamedTuple):
-    """What the model says of one text."""
-
-    label: str
-    probability: float
 
 
 class Language(BatchStage):
@@ -70,14 +58,18 @@ class Language(BatchStage):
     def _is_usable(self) -> Self:
         if not self.model_path.is_file():
             raise ValueError(f"model '{self.model}': no such file; give a fastText .bin or .ftz")
-        digest = _digest(self.model_path)
+        digest = model_digest(self.model_path)
         if self.model_digest not in ("", digest):
             raise ValueError(
                 f"model_digest is {self.model_digest}, but {self.model_path.name} has {digest}; "
                 "leave it out, or give the file that it was made for"
             )
         object.__setattr__(self, "model_digest", digest)
-        known = _labels(_load(self.model_path, digest)) if self.keep or self.model else frozenset()
+        known = (
+            labels_of(load_languages(self.model_path, digest))
+            if self.keep or self.model
+            else frozenset()
+        )
         for code in self.keep or ():
             if code not in known:
                 raise ValueError(unknown_name(f"language of {self.model_path.name}", code, known))
@@ -124,13 +116,13 @@ class Language(BatchStage):
         Raises:
             DriftError: The file is not the one that the recipe was planned with.
         """
-        digest = _digest(self.model_path)
+        digest = model_digest(self.model_path)
         if digest != self.model_digest:
             raise DriftError(
                 f"stage {self.name}: {self.model_path} has digest {digest}, expected "
                 f"{self.model_digest} as planned; restore it, or plan again"
             )
-        model = _load(self.model_path, digest)
+        model = load_languages(self.model_path, digest)
         return lambda batch: self._score(model, batch.column("text"))
 
     def _score(self, model: Any, texts: pa.Array) -> Columns:
@@ -153,48 +145,5 @@ class Language(BatchStage):
         }
 
     def _sample(self, head: str, texts: pa.Array, row: int) -> str:
-        """Returns what is looked at: a page can begin with a screen of numbers."""
-        if _LETTER.search(head):
-            return head
-        text: str = texts[row].as_py()
-        letter = _LETTER.search(text)
-        return text[letter.start() : letter.start() + self.sample_chars] if letter else ""
-
-
-def identify(model: Any, text: str) -> Guess:
-    """Returns a fastText model's most probable label of a text.
-
-    Args:
-        model: What `fasttext.load_model` returned.
-        text: Any text; line breaks count as spaces.
-    """
-    line = _NO_TOKEN.sub(" ", text)
-    # The method `predict` of the Python class fails under NumPy 2; this is what it calls.
-    found = model.f.predict(line + "\n", 1, 0.0, "strict") if line.strip() else []
-    if not found:
-        return Guess(UNDETERMINED, 0.0)
-    probability, label = found[0]
-    # Sums of float32 come out as 1.00001, too.
-    return Guess(label.removeprefix(_PREFIX), round(min(probability, 1.0), 6))
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=4)
-def _load(path: Path, digest: str) -> Any:  # noqa: ARG001 - a changed file is another model
-    import fasttext
-
-    try:
-        return fasttext.load_model(str(path))
-    except (ValueError, MemoryError) as error:
-        raise ValueError(f"model '{path}' is no fastText model: {error}") from error
-
-
-def _labels(model: Any) -> frozenset[str]:
-    labels = model.get_labels()
-    if not labels or not labels[0].startswith(_PREFIX):
-        raise ValueError("model has no labels: it is no fastText classifier; give one of languages")
-    return frozenset(label.removeprefix(_PREFIX) for label in labels)
+        chars = self.sample_chars
+        return sample_of(head, chars) or sample_of(texts[row].as_py(), chars)

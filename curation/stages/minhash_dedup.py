@@ -49,7 +49,7 @@ class MinhashDedup(DuplicateStage):
     without a word are never near-duplicates.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     duplicates: ClassVar[str | None] = "near"
     hashed: ClassVar[str | None] = "bands"
 

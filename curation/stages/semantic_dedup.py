@@ -38,6 +38,7 @@ class SemanticDedup(DuplicateStage):
     apart, and which it cannot, is said in docs/semantic-duplicates.md.
     """
 
+    version: ClassVar[int] = 2
     files: ClassVar[frozenset[str]] = frozenset({"against", "model"})
     named: ClassVar[frozenset[str]] = frozenset({WORDLLAMA})
     example: ClassVar[Mapping[str, Any]] = MappingProxyType({"model": WORDLLAMA})

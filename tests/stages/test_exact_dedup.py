@@ -140,6 +140,12 @@ def test_a_scope_that_holds_no_names_is_one_line(tmp_path, make):
 
 
 def test_columns_that_scope_and_policies_read_are_needed():
-    assert ExactDedup(scope="dump").reads() == {"text", "origin", "meta", "created"}
-    assert ExactDedup(scope="label", keep=["highest:x"]).reads() == {"text", "origin", "label", "x"}
-    assert MinhashDedup().reads() == {"text", "created"}
+    assert ExactDedup(scope="dump").reads() == {"text", "origin", "meta", "created", "parent_id"}
+    assert ExactDedup(scope="label", keep=["highest:x"]).reads() == {
+        "text",
+        "origin",
+        "label",
+        "parent_id",
+        "x",
+    }
+    assert MinhashDedup().reads() == {"text", "created", "parent_id"}

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.errors import DriftError
+from curation.language_model import PACKAGED_MODEL
 from curation.segment import broken_rows, score_rows
-from curation.stages.language import PACKAGED_MODEL, Language
+from curation.stages.language import Language
 from tests.conftest import make_batch
 from tests.text.strategies import texts
 
