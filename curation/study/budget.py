@@ -1,0 +1,167 @@
+"""What a study will take, told before anything is spent, and what is left out above a cap."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from curation.errors import CurationError
+from curation.study.grid import Cell, without
+from curation.study.probe import Speed
+from curation.study.spec import BudgetSpec, Study
+
+
+class HourPrice(NamedTuple):
+    """Dollars of one device for an hour."""
+
+    low: float
+    mid: float
+    high: float
+
+
+class Forecast(NamedTuple):
+    """What some cells will take."""
+
+    flops: float
+    seconds: float
+    """Of device time, one after the other."""
+    dollars: HourPrice | None
+    """None where the device has no price."""
+
+
+class StudyPlan(NamedTuple):
+    """The cells that will be run, and what was decided about them."""
+
+    cells: tuple[Cell, ...]
+    forecasts: tuple[Forecast, ...]
+    """Of each cell."""
+    dropped: tuple[str, ...]
+    """What was left out to stay below the caps, a line each."""
+    warnings: tuple[str, ...]
+    parallel: int
+    price: HourPrice | None
+
+    @property
+    def flops(self) -> float:
+        """Of all cells."""
+        return sum(part.flops for part in self.forecasts)
+
+    @property
+    def minutes(self) -> float:
+        """Wall minutes of all cells, `parallel` at a time."""
+        return _minutes(self.cells, self.forecasts, self.parallel)
+
+    @property
+    def dollars(self) -> HourPrice | None:
+        """Of all cells; None where the device has no price."""
+        return _dollars(sum(part.seconds for part in self.forecasts), self.price)
+
+
+def plan_study(
+    study: Study,
+    cells: Sequence[Cell],
+    speeds: Mapping[str, Speed],
+    *,
+    parallel: int = 1,
+    price: HourPrice | None = None,
+) -> StudyPlan:
+    """Predicts what each cell takes, and drops groups of cells as far as the study allows it.
+
+    Args:
+        study: The study.
+        cells: All of its cells.
+        speeds: What the probes found, by size.
+        parallel: Cells at a time.
+        price: Of the device.
+
+    Raises:
+        CurationError: The plan is above a cap, and nothing more may be dropped.
+    """
+    left, dropped = list(cells), []
+    groups = list(study.budget.drop)
+    while True:
+        plan = _plan(study, left, speeds, dropped, parallel, price)
+        excess = above(plan, study.budget)
+        if excess is None:
+            return plan
+        fewer: list[Cell] = left
+        while groups and len(fewer) == len(left):
+            fewer = without(left, groups[0])
+            if groups[0] != "grid" or len(fewer) == len(left):
+                done = groups.pop(0)
+            else:
+                done = groups[0]
+            if len(fewer) < len(left):
+                dropped.append(f"{len(left) - len(fewer)} cells of '{done}': {excess}")
+        if len(fewer) == len(left):
+            raise CurationError(
+                f"study {study.name}: {excess}; raise the cap, drop groups (budget.drop), or make "
+                "the grid smaller; nothing was run"
+            )
+        left = fewer
+
+
+def above(plan: StudyPlan, budget: BudgetSpec) -> str | None:
+    """Says which cap a plan is above, or None."""
+    dollars = plan.dollars.mid if plan.dollars else 0.0
+    for name, needed, cap in (
+        ("FLOP", plan.flops, budget.flops),
+        ("minutes", plan.minutes, budget.minutes),
+        ("dollars", dollars, budget.dollars),
+    ):
+        if cap is not None and needed > cap:
+            return f"needs {needed:.3g} {name}, the cap is {cap:.3g}"
+    return None
+
+
+def forecast(cell: Cell, speed: Speed, price: HourPrice | None) -> Forecast:
+    """Predicts one cell; several devices are counted as if they shared the work evenly."""
+    seconds = speed.seconds_apart + cell.tokens / max(speed.tokens_per_second, 1e-9)
+    return Forecast(cell.tokens * speed.flops_per_token, seconds, _dollars(seconds, price))
+
+
+def _plan(  # noqa: PLR0913 - what is known so far
+    study: Study,
+    cells: Sequence[Cell],
+    speeds: Mapping[str, Speed],
+    dropped: Sequence[str],
+    parallel: int,
+    price: HourPrice | None,
+) -> StudyPlan:
+    forecasts = tuple(forecast(cell, speeds[cell.size.name], price) for cell in cells)
+    warnings = tuple(_warnings(study, cells))
+    return StudyPlan(tuple(cells), forecasts, tuple(dropped), warnings, parallel, price)
+
+
+def _warnings(study: Study, cells: Sequence[Cell]) -> list[str]:
+    batch, few = study.training.batch_tokens, study.training.min_steps
+    short = [cell for cell in cells if cell.group != "timing" and cell.tokens < few * batch]
+    found = []
+    if short:
+        found.append(
+            f"{len(short)} of {len(cells)} cells make fewer than {few:,} steps of {batch:,} tokens:"
+            " their losses say more about steps than about data; use a smaller batch_tokens"
+        )
+    seeds = Counter((cell.size.name, cell.recipe) for cell in cells if cell.group == "seeds")
+    if not seeds and not study.illustrative:
+        found.append("every cell has one seed: the noise floor cannot be measured; add grid.seeds")
+    if study.budget.dollars is not None and not study.prices.device:
+        found.append("budget.dollars holds only as far as the device has a price (prices.device)")
+    return found
+
+
+def _minutes(cells: Sequence[Cell], forecasts: Sequence[Forecast], parallel: int) -> float:
+    """Returns wall minutes: timing cells have the machine for themselves."""
+    alone = sum(
+        part.seconds
+        for cell, part in zip(cells, forecasts, strict=True)
+        if cell.group == "timing"
+    )
+    together = sum(part.seconds for part in forecasts) - alone
+    return (alone + together / max(parallel, 1)) / 60
+
+
+def _dollars(seconds: float, price: HourPrice | None) -> HourPrice | None:
+    if price is None:
+        return None
+    hours = seconds / 3600
+    return HourPrice(hours * price.low, hours * price.mid, hours * price.high)

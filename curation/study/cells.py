@@ -1,0 +1,284 @@
+"""One cell: its job is run in a child process, and what came out of it is a row of runs.parquet.
+
+A finished cell leaves `cell.json` in a directory named by its key, written last; a cell whose
+record is there, with its files whole, is never run again. A failed one leaves none: its row says
+why, and the next run of the study tries it again.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from curation.errors import CurationError
+from curation.handoff import PreparedJob, prepare_job, read_job
+from curation.manifest import write_json
+from curation.results import RunResult, run_job
+from curation.shards import FileRecord, file_sha256, is_whole
+from curation.study.corpora import Dataset
+from curation.study.grid import Cell, job_of, key_of
+from curation.study.spec import Study
+
+RECORD = "cell.json"
+BITS_FILES = ("held_out.parquet", "evaluation.parquet")
+"""Bits by document, as the trainer calls the file."""
+DRAWS = 1000
+"""Bootstrap draws of a loss's standard error."""
+LAST_SHARE = 0.1
+"""Part of the training, at its end, that `train_loss` is the mean of."""
+
+TIME_COLUMNS = (
+    "seconds_train",
+    "seconds_startup",
+    "seconds_total",
+    "cpu_seconds",
+    "tokens_per_second",
+    "data_wait_share",
+    "communication_share",
+    "peak_memory_bytes",
+    "curation_seconds",
+    "dollars_low",
+    "dollars_mid",
+    "dollars_high",
+    "manifest_sha256",
+)
+"""Columns that differ from run to run: clocks, memory, what they cost, and the digest of a
+manifest, which holds clocks."""
+
+Row = dict[str, Any]
+OnProgress = Callable[[Mapping[str, Any]], None]
+
+
+class CellRecord(BaseModel):
+    """What a finished cell left: its row, and the files that must be whole."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    row: dict[str, Any]
+    files: dict[str, FileRecord]
+
+
+class PlacedCell(NamedTuple):
+    """A cell with all that its job needs, and its place on disk."""
+
+    cell: Cell
+    key: str
+    directory: Path
+    job_json: Path
+    curation_seconds: float
+    quality: float | None
+
+    def finished(self) -> Row | None:
+        """Returns the row if the cell was run, and its files are whole."""
+        try:
+            record = CellRecord.model_validate_json((self.directory / RECORD).read_bytes())
+        except (OSError, ValidationError):
+            return None
+        whole = all(is_whole(self.directory / name, file) for name, file in record.files.items())
+        # The two that are the study's, not the cell's: a recipe may be curated again, or judged.
+        known = {"curation_seconds": self.curation_seconds, "quality": self.quality}
+        return {**record.row, **known} if whole and record.key == self.key else None
+
+
+class Place(NamedTuple):
+    """What the cells of a study have in common."""
+
+    study: Study
+    out: Path
+    tokenizer: Path
+    held_out: Path
+    hardware: Mapping[str, Any]
+    threads: int | None
+
+
+def place_cell(cell: Cell, dataset: Dataset, place: Place) -> PlacedCell:
+    """Prepares a cell's job, names it by its key, and gives it its directory.
+
+    Raises:
+        RecipeError: The study asks for something that no job can be.
+    """
+    job = job_of(cell, place.study, tokenizer=str(place.tokenizer), held_out=str(place.held_out))
+    waiting = place.out / "cells" / ".new"
+    prepared = read_job(prepare_job(job, dataset.directory, waiting))
+    key = key_of(cell, prepared.digest, place.hardware, place.threads)
+    directory = (place.out / "cells" / key).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "job.json"
+    write_json(path, prepared.model_copy(update={"output": directory}))
+    shutil.rmtree(waiting, ignore_errors=True)
+    spec = next(recipe for recipe in place.study.recipes if recipe.name == cell.recipe)
+    return PlacedCell(
+        cell, key, directory, path, dataset.manifest.cpu_seconds, getattr(spec, "quality", None)
+    )
+
+
+def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Row:
+    """Runs a cell, or finds it run; whatever stops its training is its row's reason.
+
+    Returns:
+        A row by column name; `status` is "done" or "failed".
+    """
+    found = placed.finished()
+    if found is not None:
+        return found
+    with suppress(FileNotFoundError):
+        (placed.directory / RECORD).unlink()
+    try:
+        result = run_job(
+            placed.job_json, on_progress=on_progress, **_processes(placed.cell.devices)
+        )
+        row = row_of(placed, read_job(placed.job_json), result)
+    except CurationError as error:
+        return unfinished_row(placed, "failed", str(error))
+    if row["loss"] is None:
+        return unfinished_row(placed, "failed", "; ".join(result.notes) or "no held-out loss")
+    files = {name: _record(placed.directory / name) for name in _kept(placed.directory)}
+    _prune(placed.directory)
+    write_json(placed.directory / RECORD, CellRecord(key=placed.key, row=row, files=files))
+    return row
+
+
+def unfinished_row(placed: PlacedCell, status: str, reason: str) -> Row:
+    """Returns the row of a cell that has no number, with the reason."""
+    return {**_asked(placed), "status": status, "reason": " ".join(reason.split())[:500]}
+
+
+def row_of(placed: PlacedCell, prepared: PreparedJob, result: RunResult) -> Row:
+    """Returns what a training reports as a row of runs.parquet; dollars are the study's to add."""
+    tokens, bits = result.tokens, result.bits_per_byte
+    per_token = tokens.text_bytes / max(tokens.packed, 1)
+    return {
+        **_asked(placed),
+        "status": "done",
+        "reason": None,
+        "parameters": result.model.matmul_parameters,
+        "parameters_all": result.model.parameters,
+        "parameters_blocks": result.model.block_parameters,
+        "tokens": tokens.trained,
+        "unique_tokens": tokens.unique,
+        "text_bytes": round(tokens.trained * per_token),
+        "epochs": tokens.trained / max(tokens.unique, 1),
+        "steps": tokens.steps,
+        "precision": result.device.precision,
+        "device": result.device.name,
+        "loss": bits and bits.after,
+        "loss_se": _standard_error(placed.directory),
+        "train_loss": _last_loss(result),
+        "bits_file": _bits_file(placed.directory),
+        "flops": result.flops,
+        **_times(result),
+        "manifest_sha256": prepared.corpus.manifest_sha256,
+        "fingerprint": prepared.corpus.fingerprint,
+    }
+
+
+def hardware_of(result: RunResult) -> dict[str, Any]:
+    """Returns what a speed depends on, as a probe met it."""
+    device = result.device
+    return {"kind": device.kind, "name": device.name, "precision": device.precision}
+
+
+def _asked(placed: PlacedCell) -> Row:
+    cell, job = placed.cell, read_job(placed.job_json).job
+    return {
+        "cell": placed.key,
+        "recipe": cell.recipe,
+        "tokens": cell.tokens,
+        "unique_tokens": cell.unique_tokens,
+        "quality": placed.quality,
+        "depth": cell.size.depth,
+        "seed": cell.seed,
+        "seed_init": job.seed.init,
+        "seed_order": job.seed.order,
+        "seed_sampling": job.seed.sampling,
+        "devices": cell.devices,
+        "batch_tokens": _batch_size(job) * job.data.sequence_length,
+        "learning_rate": job.learning_rate,
+        "curation_seconds": placed.curation_seconds,
+    }
+
+
+def _batch_size(job: Any) -> int:
+    size = job.training.batch_size
+    return size if isinstance(size, int) else 0
+
+
+def _times(result: RunResult) -> Row:
+    seconds = result.seconds
+    peak = result.peak_cuda_bytes or result.peak_rss_bytes
+    return {
+        "seconds_train": seconds.train,
+        "seconds_startup": seconds.startup + seconds.tokenizer + seconds.tokenize,
+        "seconds_total": seconds.total,
+        "cpu_seconds": getattr(result, "cpu_seconds", None),
+        "tokens_per_second": result.tokens_per_second,
+        "data_wait_share": result.data_wait_seconds / max(seconds.train, 1e-9),
+        "peak_memory_bytes": peak,
+    }
+
+
+def _last_loss(result: RunResult) -> float | None:
+    """Returns the mean training loss over the last tenth of the steps: one point is noise."""
+    if not result.losses:
+        return None
+    begin = (1 - LAST_SHARE) * result.losses[-1].step
+    last = [point.loss for point in result.losses if point.step >= begin]
+    return float(np.mean(last))
+
+
+def _bits_path(directory: Path) -> Path | None:
+    return next((directory / name for name in BITS_FILES if (directory / name).is_file()), None)
+
+
+def _bits_file(directory: Path) -> str | None:
+    path = _bits_path(directory)
+    return path and f"cells/{directory.name}/{path.name}"
+
+
+def _standard_error(directory: Path) -> float | None:
+    """Returns the standard error of bits per byte over documents, by bootstrap; None for one."""
+    path = _bits_path(directory)
+    if path is None:
+        return None
+    table = pq.read_table(path, columns=["bits_after", "bytes"])
+    bits, sizes = (table.column(name).to_numpy().astype(np.float64) for name in table.column_names)
+    return bootstrap_error(bits, sizes) if len(bits) > 1 else None
+
+
+def bootstrap_error(bits: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> float:
+    """Returns the standard deviation of sum(bits) / sum(bytes) over resampled documents.
+
+    Args:
+        bits: float64[documents], summed over the tokens of each.
+        sizes: float64[documents], UTF-8 bytes.
+    """
+    drawn = np.random.default_rng(0).multinomial(
+        len(bits), np.full(len(bits), 1 / len(bits)), size=DRAWS
+    )
+    return float(np.std(drawn @ bits / (drawn @ sizes)))
+
+
+def _processes(devices: int) -> dict[str, Any]:
+    return {} if devices == 1 else {"processes": devices}
+
+
+def _kept(directory: Path) -> list[str]:
+    path = _bits_path(directory)
+    return [name for name in ("result.json", path.name if path else "") if name]
+
+
+def _record(path: Path) -> FileRecord:
+    return FileRecord(bytes=path.stat().st_size, sha256=file_sha256(path), rows=0)
+
+
+def _prune(directory: Path) -> None:
+    """Removes weights and packed tokens: a study keeps numbers, and has many cells."""
+    for name in ("model", "tokens", "checkpoints"):
+        shutil.rmtree(directory / name, ignore_errors=True)
