@@ -6,16 +6,9 @@ from typing import NamedTuple
 
 from curation.errors import CurationError
 from curation.study.grid import Cell, without
+from curation.study.prices import Range
 from curation.study.probe import Speed
 from curation.study.spec import BudgetSpec, Study
-
-
-class HourPrice(NamedTuple):
-    """Dollars of one device for an hour."""
-
-    low: float
-    mid: float
-    high: float
 
 
 class Forecast(NamedTuple):
@@ -24,7 +17,7 @@ class Forecast(NamedTuple):
     flops: float
     seconds: float
     """Of device time, one after the other."""
-    dollars: HourPrice | None
+    dollars: Range | None
     """None where the device has no price."""
 
 
@@ -38,7 +31,7 @@ class StudyPlan(NamedTuple):
     """What was left out to stay below the caps, a line each."""
     warnings: tuple[str, ...]
     parallel: int
-    price: HourPrice | None
+    price: Range | None
 
     @property
     def flops(self) -> float:
@@ -51,7 +44,7 @@ class StudyPlan(NamedTuple):
         return _minutes(self.cells, self.forecasts, self.parallel)
 
     @property
-    def dollars(self) -> HourPrice | None:
+    def dollars(self) -> Range | None:
         """Of all cells; None where the device has no price."""
         return _dollars(sum(part.seconds for part in self.forecasts), self.price)
 
@@ -62,7 +55,7 @@ def plan_study(
     speeds: Mapping[str, Speed],
     *,
     parallel: int = 1,
-    price: HourPrice | None = None,
+    price: Range | None = None,
 ) -> StudyPlan:
     """Predicts what each cell takes, and drops groups of cells as far as the study allows it.
 
@@ -113,7 +106,7 @@ def above(plan: StudyPlan, budget: BudgetSpec) -> str | None:
     return None
 
 
-def forecast(cell: Cell, speed: Speed, price: HourPrice | None) -> Forecast:
+def forecast(cell: Cell, speed: Speed, price: Range | None) -> Forecast:
     """Predicts one cell; several devices are counted as if they shared the work evenly."""
     seconds = speed.seconds_apart + cell.tokens / max(speed.tokens_per_second, 1e-9)
     return Forecast(cell.tokens * speed.flops_per_token, seconds, _dollars(seconds, price))
@@ -125,7 +118,7 @@ def _plan(  # noqa: PLR0913 - what is known so far
     speeds: Mapping[str, Speed],
     dropped: Sequence[str],
     parallel: int,
-    price: HourPrice | None,
+    price: Range | None,
 ) -> StudyPlan:
     forecasts = tuple(forecast(cell, speeds[cell.size.name], price) for cell in cells)
     warnings = tuple(_warnings(study, cells))
@@ -160,8 +153,5 @@ def _minutes(cells: Sequence[Cell], forecasts: Sequence[Forecast], parallel: int
     return (alone + together / max(parallel, 1)) / 60
 
 
-def _dollars(seconds: float, price: HourPrice | None) -> HourPrice | None:
-    if price is None:
-        return None
-    hours = seconds / 3600
-    return HourPrice(hours * price.low, hours * price.mid, hours * price.high)
+def _dollars(seconds: float, price: Range | None) -> Range | None:
+    return None if price is None else price * (seconds / 3600)

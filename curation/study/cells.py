@@ -55,6 +55,10 @@ Row = dict[str, Any]
 OnProgress = Callable[[Mapping[str, Any]], None]
 
 
+class CellStoppedError(Exception):
+    """The study was stopped while a cell trained; the cell is run again next time."""
+
+
 class CellRecord(BaseModel):
     """What a finished cell left: its row, and the files that must be whole."""
 

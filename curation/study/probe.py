@@ -69,8 +69,7 @@ def _probe(study: Study, size: SizeSpec, dataset: Path, out: Path) -> RunResult:
     tokens = STEPS * study.training.batch_tokens
     cell = Cell("grid", "probe", size, tokens, None, 17, 17)
     job = job_of(cell, study, tokenizer=None, held_out=None)
-    data = job.data.model_copy(update={"eval_documents": study.held_out.documents})
-    result = run_job(prepare_job(job.model_copy(update={"data": data}), dataset, out))
+    result = run_job(prepare_job(job, dataset, out))
     if result.tokens.steps < STEPS:
         raise RecipeError(f"probe of {size.name}: made {result.tokens.steps} of {STEPS} steps")
     return result
