@@ -15,7 +15,8 @@ import typer
 
 import flows.extractor
 import flows.quality
-import flows.questions  # noqa: F401 - they add their commands
+import flows.questions
+import flows.studies  # noqa: F401 - they add their commands
 from curation.errors import CurationError
 from curation.worker import WorkerPool
 from flows.command import AsJson, Dataset, UsageError, app, print_json

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from curation.errors import CurationError
 from curation.study.grid import Cell, without
-from curation.study.prices import Range
+from curation.study.prices import Range, load_catalogue
 from curation.study.probe import Speed
 from curation.study.spec import BudgetSpec, Study
 
@@ -47,6 +48,20 @@ class StudyPlan(NamedTuple):
     def dollars(self) -> Range | None:
         """Of all cells; None where the device has no price."""
         return _dollars(sum(part.seconds for part in self.forecasts), self.price)
+
+
+def device_price(study: Study, hardware: Mapping[str, Any]) -> Range | None:
+    """Returns the dollars of one hour on a device: the one that the study names, or the one met.
+
+    Raises:
+        RecipeError: The catalogue is wrong, or has no device of that name.
+    """
+    path, named = study.prices.catalogue, study.prices.device
+    catalogue = load_catalogue(Path(path) if path else None)
+    if named is None and hardware["kind"] == "cpu":
+        named = "cpu"
+    item = catalogue.device(named) if named else catalogue.device_of(str(hardware["name"]))
+    return item.range() if item is not None else None
 
 
 def plan_study(

@@ -29,7 +29,7 @@ from curation.errors import CurationError
 from curation.handoff import prepare_job
 from curation.manifest import write_json
 from curation.results import run_job
-from curation.study.budget import Forecast, StudyPlan, plan_study
+from curation.study.budget import Forecast, StudyPlan, device_price, plan_study
 from curation.study.cells import (
     CellStoppedError,
     Place,
@@ -136,7 +136,6 @@ def prepare_study(
     out: Path,
     *,
     parallel: int | None = None,
-    price: Callable[[Mapping[str, Any]], Range | None] = lambda _: None,
     tell: Tell = lambda _: None,
 ) -> Prepared:
     """Probes the sizes of a study and plans its cells; no recipe is run.
@@ -145,7 +144,6 @@ def prepare_study(
         loaded: The study.
         out: Its directory.
         parallel: Cells at a time; default: one a core, on a GPU one.
-        price: Returns the price of the device that the probes met.
         tell: Is told what is being done.
 
     Raises:
@@ -155,7 +153,7 @@ def prepare_study(
         probes = probe_sizes(loaded.study, out, tell)
     width = parallel or (1 if probes.hardware["kind"] == "cuda" else _cores())
     cells = cells_of(loaded.study)
-    cost = price(probes.hardware)
+    cost = device_price(loaded.study, probes.hardware)
     plan = plan_study(loaded.study, cells, probes.speeds, parallel=width, price=cost)
     return Prepared(loaded, out, probes, plan)
 
@@ -181,6 +179,7 @@ def run_study(
         CurationError: A dataset cannot be made. A cell that fails is a row.
     """
     study, out = prepared.study, prepared.out
+    STOP.flag.clear()
     with _few_threads():
         held_out, datasets = make_corpora(prepared.loaded, out, make)
         by_name = {dataset.name: dataset for dataset in datasets}

@@ -18,6 +18,7 @@ from curation.toml import build, check_names, read_toml
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 Group = Literal["timing", "repeats", "seeds", "grid"]
 _HANDED_ON = ("sources.", "stages.")
+_PRESET = ("grid", "training", "budget", "illustrative")
 
 
 class DataSpec(Settings):
@@ -262,11 +263,15 @@ _LISTS: dict[tuple[str, ...], type[BaseModel]] = {
 }
 
 
-def load_study(path: Path, overrides: Sequence[str] = ()) -> LoadedStudy:
+def load_study(
+    path: Path, overrides: Sequence[str] = (), preset: Path | None = None
+) -> LoadedStudy:
     """Reads and checks a study file.
 
     Args:
         path: The TOML file.
+        preset: Another study file, whose grid, training, budget and `illustrative` take the place
+            of this one's.
         overrides: `key=value` settings, applied before the check: `grid.seeds=[1, 2]`,
             `recipes.raw.quality=0.5`; those of `sources.` and `stages.` are for the recipes.
 
@@ -274,6 +279,9 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> LoadedStudy:
         RecipeError: The file is missing, is no TOML, or says something unknown or impossible.
     """
     raw = read_toml(path, "study")
+    if preset is not None:
+        other = read_toml(preset, "preset")
+        raw |= {name: other[name] for name in _PRESET if name in other}
     handed_on = tuple(one for one in overrides if one.startswith(_HANDED_ON))
     for override in overrides:
         if override not in handed_on:
