@@ -23,7 +23,7 @@ from curation.manifest import (
 )
 from curation.shards import file_sha256
 
-JOB_FORMAT = 1
+JOB_FORMAT = 2
 """Raised by hand when the same job gives other numbers than before."""
 
 
@@ -50,8 +50,10 @@ class PreparedJob(Settings):
     dataset: Path
     output: Path
     corpus: CorpusRef
+    held_out: CorpusRef | None = None
+    """The dataset of `data.held_out`, where the job names one."""
     inputs: dict[str, str] = Field(default_factory=dict)
-    """Digests of a given tokenizer and of a local checkpoint, by setting."""
+    """Digests of a given tokenizer, a local checkpoint and a held-out dataset, by setting."""
 
 
 def prepare_job(job: Job, dataset: Path, out: Path) -> Path:
@@ -66,19 +68,24 @@ def prepare_job(job: Job, dataset: Path, out: Path) -> Path:
         Path of job.json.
 
     Raises:
-        DataError: There is no finished dataset.
+        DataError: There is no finished dataset, or `data.held_out` is none.
         RecipeError: A given tokenizer or checkpoint is missing.
     """
     job = absolute(job, Path.cwd())
-    manifest = read_manifest(dataset)
-    corpus = corpus_ref(manifest, dataset)
+    corpus = corpus_ref(read_manifest(dataset), dataset)
     inputs = _input_digests(job)
+    held_out = None
+    if job.data.held_out:
+        apart = Path(job.data.held_out)
+        held_out = corpus_ref(read_manifest(apart), apart)
+        inputs["data.held_out"] = held_out.shards_digest
     prepared = PreparedJob(
         digest=job_digest(job, corpus, inputs),
         job=job,
         dataset=dataset.resolve(),
         output=out.resolve(),
         corpus=corpus,
+        held_out=held_out,
         inputs=inputs,
     )
     out.mkdir(parents=True, exist_ok=True)

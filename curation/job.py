@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -42,6 +42,15 @@ class DataSpec(Settings):
     """Tokens presented in training, rounded down to whole sequences; repeats if the corpus ends."""
     unique_tokens: int | None = Field(default=None, ge=1)
     """Packs only this many tokens, always a prefix of what a larger number packs."""
+    shuffle_tokens: int | None = Field(default=None, ge=1)
+    """Sequences are shuffled within stretches of so many tokens, so that the order of a budget of
+    whole stretches is a prefix of any longer one's; default: over all that is packed."""
+    branches: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    """Smaller token budgets that this run answers too (schedule "wsd"): at the step where a run of
+    such a budget would begin to decay, a copy of the model decays. Needs `shuffle_tokens`."""
+    held_out: str | None = None
+    """Another dataset, relative to the job file, whose documents are scored instead of this one's
+    eval documents: its eval split, or all where it has none. Training texts must not hold them."""
     sequence_length: int = Field(default=256, ge=8, le=1 << 20)
     """Tokens of a training sequence, and of an evaluation window."""
     eval_documents: int | None = Field(default=200, ge=1)
@@ -51,6 +60,32 @@ class DataSpec(Settings):
     def _one_length(self) -> "DataSpec":
         if self.epochs is not None and self.token_budget is not None:
             raise ValueError("epochs and token_budget are both given; keep one of them")
+        if self.shuffle_tokens and self.shuffle_tokens % self.sequence_length:
+            raise ValueError(
+                f"shuffle_tokens {self.shuffle_tokens} is not a multiple of sequence_length "
+                f"{self.sequence_length}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _branches_are_nested(self) -> "DataSpec":
+        if not self.branches:
+            return self
+        if self.token_budget is None or self.shuffle_tokens is None:
+            raise ValueError("branches need token_budget (the longest run) and shuffle_tokens")
+        if list(self.branches) != sorted(set(self.branches)):
+            raise ValueError(f"branches {list(self.branches)} must ascend, each once")
+        if self.branches[-1] >= self.token_budget:
+            raise ValueError(
+                f"branches end at {self.branches[-1]}; expected less than token_budget "
+                f"{self.token_budget}, which is the longest run"
+            )
+        for budget in (*self.branches, self.token_budget):
+            if budget % self.shuffle_tokens:
+                raise ValueError(
+                    f"a budget of {budget} tokens is not a multiple of shuffle_tokens "
+                    f"{self.shuffle_tokens}; a shorter run would read other sequences"
+                )
         return self
 
 
@@ -113,9 +148,9 @@ class ModelSpec(Settings):
 class TrainingSpec(Settings):
     """How it is trained. Batch sizes are of the whole job, whatever number of devices it gets."""
 
-    batch_size: int = Field(default=8, ge=1)
-    """Sequences of one optimiser step over all devices and accumulation steps: below a million
-    parameters keep it to some hundred tokens, or runs of different length differ by steps."""
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Sequences of one optimiser step over all devices and accumulation steps; auto: from the
+    model's size (see `curation.finetune.batch`), 512 tokens up to a million parameters."""
     gradient_accumulation: int = Field(default=1, ge=1)
     """Passes that a step's batch is cut into: saves memory, leaves the result alone."""
     learning_rate: float | None = Field(default=None, gt=0, lt=1)
@@ -134,10 +169,15 @@ class TrainingSpec(Settings):
     """Saves the state to disk so often, and goes on from there if killed; default: never."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 on a CUDA device that has it, else fp32."""
+    last_layers: int | None = Field(default=None, ge=1)
+    """Trains only the last blocks, the final norm, and an output head of its own where there is
+    one; all other weights stay. Default: everything is trained."""
+    communication_probe: bool = False
+    """Measures, after the last step of several processes, what exchanging gradients costs."""
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "TrainingSpec":
-        if self.batch_size % self.gradient_accumulation:
+        if self.batch_size != "auto" and self.batch_size % self.gradient_accumulation:
             raise ValueError(
                 f"batch_size {self.batch_size} is not a multiple of gradient_accumulation "
                 f"{self.gradient_accumulation}"
@@ -181,6 +221,22 @@ class Job(Settings):
             raise ValueError(
                 "a checkpoint's embeddings belong to its own tokenizer; leave [tokenizer] out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _branches_can_decay(self) -> "Job":
+        if self.data.branches and self.training.schedule != "wsd":
+            raise ValueError(
+                f"data.branches with schedule '{self.training.schedule}'; a run can only be left "
+                "early where the rate is constant: expected training.schedule 'wsd'"
+            )
+        if self.data.branches and 0 < self.training.warmup < 1:
+            raise ValueError(
+                f"data.branches with training.warmup {self.training.warmup:g}, a share that would "
+                "be another number of steps in each branch; expected a number of steps"
+            )
+        if self.data.branches and self.training.max_steps is not None:
+            raise ValueError("data.branches and training.max_steps are both given; keep one")
         return self
 
     @property
@@ -232,12 +288,14 @@ def parse_job(raw: Mapping[str, Any], where: str = "job") -> Job:
 
 def absolute(job: Job, base: Path) -> Job:
     """Returns the job with its local paths made absolute, starting from `base`."""
-    tokenizer, model = job.tokenizer, job.model
+    tokenizer, model, data = job.tokenizer, job.model, job.data
     if tokenizer.path:
         tokenizer = tokenizer.model_copy(update={"path": _from(base, tokenizer.path)})
     if model.checkpoint and not model.hub_id:
         model = model.model_copy(update={"checkpoint": _from(base, model.checkpoint)})
-    return job.model_copy(update={"tokenizer": tokenizer, "model": model})
+    if data.held_out:
+        data = data.model_copy(update={"held_out": _from(base, data.held_out)})
+    return job.model_copy(update={"tokenizer": tokenizer, "model": model, "data": data})
 
 
 def _from(base: Path, path: str) -> str:

@@ -46,6 +46,9 @@ __all__ = [
 Progress = Mapping[str, Any]
 """One line of the child: `event` says which ("phase", "step", "evaluation", "finished")."""
 
+RESULT_FORMAT = 2
+"""Of the results that this version writes; it reads 1 too."""
+
 LOG_NAME = "finetune.log"
 GRACE_SECONDS = 15.0
 """How long a child may tidy up after SIGTERM before it is killed."""
@@ -83,6 +86,8 @@ class ModelFacts(Part):
     """In matrix products, output head included: the N of 6 N D."""
     block_parameters: int
     """In matrix products of the transformer blocks alone."""
+    trained_parameters: int | None = None
+    """Of `parameters`, those that training changes; None in results of format 1."""
 
 
 class TokenFacts(Part):
@@ -98,6 +103,8 @@ class TokenFacts(Part):
     """Tokens presented, repeats included: sequences times their length."""
     text_bytes: int
     """UTF-8 bytes of the packed documents."""
+    presented_bytes: int | None = None
+    """UTF-8 bytes of the text presented, repeats included: text_bytes x trained / packed."""
     sequence_length: int
     sequences: int
     steps: int
@@ -118,6 +125,17 @@ class BitsPerByte(Part):
     """Tokens of an evaluation window."""
     context: int
     """Tokens that a later window of a long document reads again before it scores."""
+    file: str = "evaluation.parquet"
+    """Bits document by document, relative to result.json; its digest is in `outputs`."""
+    se_before: float | None = None
+    """Standard error by resampling documents; None with fewer than two of them."""
+    se_after: float | None = None
+    se_change: float | None = None
+    """Of after - before, the documents paired."""
+    dataset: CorpusRef | None = None
+    """The dataset of `data.held_out`; None where the corpus' own eval documents were scored."""
+    also_in_training: int = 0
+    """Documents among them whose words also stand in the training texts."""
 
 
 class Seconds(Part):
@@ -134,6 +152,62 @@ class Seconds(Part):
     total: float
 
 
+class Batch(Part):
+    """Of one optimiser step, over all devices."""
+
+    sequences: int
+    tokens: int
+    rule: str
+    """"set" by the job, or how it follows from the model."""
+
+
+class FlopCounts(Part):
+    """FLOPs of training in three conventions; ratios of runs depend on which one is taken."""
+
+    modules: float
+    """Module by module, attention included, what frozen weights save left out."""
+    matmul: float
+    """6 x matmul_parameters x tokens."""
+    parameters: float
+    """6 x parameters x tokens."""
+
+
+class Steps(Part):
+    """Optimiser steps timed one by one, of the slowest process, the first steps left out."""
+
+    timed: int
+    skipped: int
+    seconds: float
+    """Of one step, the median."""
+    tokens_per_second: float
+    """Presented by all devices together, over the steps timed."""
+
+
+class DataWait(Part):
+    """Time blocked on the next batch, of the process that waited most.
+
+    An upper bound on an accelerator: a queue of kernels goes on while the next batch is fetched.
+    """
+
+    seconds: float
+    share: float
+    """Of the seconds of the steps timed, in [0, 1]."""
+
+
+class Communication(Part):
+    """What exchanging gradients adds to a step: the same steps, interleaved, with and without."""
+
+    share: float | None
+    """Median of the differences over the median step; None: not measurable here (see note)."""
+    low: float | None
+    """95 % interval over the pairs of steps."""
+    high: float | None
+    pairs: int
+    load_average: float
+    """Of the machine, over the minute before."""
+    note: str
+
+
 class Device(Part):
     """Where it ran."""
 
@@ -147,8 +221,12 @@ class Device(Part):
 
 
 class RunResult(Part):
-    """The content of result.json, written last: its presence means that the run is whole."""
+    """The content of result.json, written last: its presence means that the run is whole.
 
+    Fields with a default are missing in results of format 1.
+    """
+
+    format: int = 1
     name: str
     job_digest: str
     corpus: CorpusRef
@@ -158,9 +236,9 @@ class RunResult(Part):
     bits_per_byte: BitsPerByte | None
     """None where the dataset has no eval shard; `notes` says so."""
     flops: float
-    """Of training: tokens x (6 x matmul_parameters + 12 x layers x width x sequence_length)."""
+    """Of training, counted module by module: `flop_counts.modules`."""
     evaluation_flops: float
-    """Of both evaluations, a third of that for each token read."""
+    """Of both evaluations, which only go forward."""
     flops_convention: str
     seconds: Seconds
     tokens_per_second: float
@@ -168,7 +246,9 @@ class RunResult(Part):
     data_wait_seconds: float
     """Part of the training seconds in which the device waited for its next batch."""
     peak_rss_bytes: int
+    """Of the process that held most."""
     peak_cuda_bytes: int | None
+    """Allocated for tensors, on the device that held most."""
     device: Device
     versions: dict[str, str]
     notes: list[str]
@@ -176,6 +256,20 @@ class RunResult(Part):
     """Documents that could not be used, by reason."""
     outputs: dict[str, FileRecord]
     """Every file of the run, by path relative to result.json."""
+    batch: Batch | None = None
+    flop_counts: FlopCounts | None = None
+    peak_flops: float | None = None
+    """Published FLOP/s of one device at this precision, dense; None where unknown."""
+    mfu: float | None = None
+    """FLOPs of the steps timed over what the devices could have done in that time."""
+    steps: Steps | None = None
+    data_wait: DataWait | None = None
+    communication: Communication | None = None
+    """None where the job does not ask for it."""
+    cpu_seconds: float | None = None
+    """User and system time of all processes."""
+    branches: list[str] = Field(default_factory=list)
+    """Paths of the results of `data.branches`, relative to this one, in their order."""
     reused: bool = Field(default=False, exclude=True)
     """True where `run_job` found the run finished and started nothing."""
 
@@ -233,12 +327,18 @@ def read_result(path: Path) -> RunResult:
         DataError: The file is missing or damaged.
     """
     try:
-        return RunResult.model_validate_json(path.read_bytes())
+        result = RunResult.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: no finished run is here ({error.strerror}); run it") from error
     except ValidationError as error:
         line = " ".join(str(error).split())
         raise DataError(f"{path}: is not a result.json ({line:.120}); run again") from error
+    if result.format > RESULT_FORMAT:
+        raise DataError(
+            f"{path}: has format {result.format}, this version reads up to {RESULT_FORMAT}; "
+            "update curation, or run again"
+        )
+    return result
 
 
 def finished_result(prepared: PreparedJob) -> RunResult | None:

@@ -163,6 +163,11 @@ def is_whole(path: Path, record: FileRecord) -> bool:
         return False
 
 
+def file_record(path: Path) -> FileRecord:
+    """Returns the record of a file that is not a table of documents: its rows count as 0."""
+    return FileRecord(bytes=path.stat().st_size, sha256=file_sha256(path), rows=0)
+
+
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file's bytes in hex."""
     with open(path, "rb") as file:

@@ -125,5 +125,5 @@ def test_unusable_job_json_is_refused(tmp_path, content, message):
 def test_job_json_of_another_format_is_refused(dataset, tmp_path):
     path = prepare_job(micro_job(), dataset, tmp_path / "out")
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(DataError, match=r"has format 99, this version reads 1"):
+    with pytest.raises(DataError, match=r"has format 99, this version reads 2"):
         read_job(path)

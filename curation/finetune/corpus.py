@@ -66,6 +66,12 @@ class Split:
                 len(text.encode()),
             )
 
+    def texts(self, rows: int) -> Iterator[pa.Array]:
+        """Yields the texts as they lie in the shards, at most `rows` at once."""
+        for chunk in self._chunks:
+            for at in range(0, chunk.num_rows, rows):
+                yield chunk.column("text").slice(at, rows)
+
     def licenses(self) -> dict[str, int]:
         """Returns the number of documents by licence; "not stated" where there is none."""
         counts: Counter[str] = Counter()
@@ -90,13 +96,13 @@ class Corpus(NamedTuple):
     directory: Path
     manifest: Manifest
 
-    def split(self, name: str, seed: int) -> Split:
-        """Returns the documents of a split ("train" or "eval") in a seeded order.
+    def split(self, name: str | None, seed: int) -> Split:
+        """Returns the documents of a split ("train" or "eval"; None: all) in a seeded order.
 
         Raises:
             SchemaError: A shard lacks a column that is needed.
         """
-        shards = [shard for shard in self.manifest.shards if shard.split == name]
+        shards = [shard for shard in self.manifest.shards if name in (None, shard.split)]
         return Split([_read(self.directory / shard.path) for shard in shards], seed)
 
 

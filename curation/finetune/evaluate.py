@@ -34,7 +34,12 @@ EVALUATION = pa.schema(
         pa.field("bits_after", pa.float64(), nullable=False),
     ]
 )
-"""evaluation.parquet: what paired intervals over documents are made from."""
+"""held_out.parquet: what paired intervals over documents are made from."""
+
+HELD_OUT_FILE = "held_out.parquet"
+
+DRAWS = 1000
+"""Resamples of the documents behind a standard error."""
 
 _LOGIT_VALUES = 1 << 24
 """Logits held at once: 64 MB in fp32."""
@@ -139,7 +144,7 @@ def _tensors(group: list[Window], device: torch.device) -> tuple[torch.Tensor, t
 def summarize(
     held_out: HeldOut, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64]
 ) -> BitsPerByte:
-    """Sums documents up: bits over bytes, of all and of each source."""
+    """Sums documents up: bits over bytes, of all and of each source, with standard errors."""
     sizes = np.array([document.text_bytes for document in held_out.documents])
     sources = np.array([document.source for document in held_out.documents])
     by_source = {
@@ -149,6 +154,7 @@ def summarize(
         )
         for source in np.unique(sources)
     }
+    errors = standard_errors(np.stack([before, after, after - before]), sizes)
     return BitsPerByte(
         before=float(before.sum() / sizes.sum()),
         after=float(after.sum() / sizes.sum()),
@@ -157,7 +163,31 @@ def summarize(
         by_source=by_source,
         window=held_out.window,
         context=held_out.context,
+        file=HELD_OUT_FILE,
+        **dict(zip(("se_before", "se_after", "se_change"), errors, strict=True)),
     )
+
+
+def standard_errors(
+    bits: npt.NDArray[np.float64], sizes: npt.NDArray[np.int64]
+) -> list[float | None]:
+    """Returns the standard error of bits per byte, by resampling documents (always the same draws).
+
+    Args:
+        bits: float64[quantities, documents].
+        sizes: int64[documents], UTF-8 bytes.
+
+    Returns:
+        One for each quantity, None for each where there are fewer than two documents.
+    """
+    if len(sizes) < 2:
+        return [None] * len(bits)
+    draw = np.random.default_rng(0)
+    ratios = np.empty((DRAWS, len(bits)))
+    for at in range(DRAWS):
+        chosen = draw.integers(0, len(sizes), len(sizes))
+        ratios[at] = bits[:, chosen].sum(axis=1) / sizes[chosen].sum()
+    return [float(error) for error in ratios.std(axis=0, ddof=1)]
 
 
 def write_evaluation(

@@ -35,23 +35,22 @@ from curation.results import ModelFacts
 DEPTHS = {"micro": 1, "tiny": 2, "small": 4, "base": 8, "large": 12}
 """Depth of each named size."""
 
-FLOPS_CONVENTION = (
-    "6 x matmul_parameters (output head included) + 12 x layers x width x sequence_length for each "
-    "token presented; attention counted in full, causal and document masking not subtracted"
-)
-
 
 def make_model(job: Job, tokenizer: TextTokenizer) -> Any:
     """Builds or loads the model of a job, in fp32, on the CPU.
 
     Raises:
-        RecipeError: The checkpoint is missing, unsafe (no safetensors), or does not fit.
+        RecipeError: The checkpoint is missing, unsafe (no safetensors), or does not fit, or
+            there are fewer layers than shall be trained.
     """
     torch.manual_seed(job.seed.init)
+    model: Any
     if job.model.checkpoint is None:
-        return new_model(job.model, tokenizer, job.data.sequence_length)
-    model = _load(job)
-    _check_fit(job, model, tokenizer)
+        model = new_model(job.model, tokenizer, job.data.sequence_length)
+    else:
+        model = _load(job)
+        _check_fit(job, model, tokenizer)
+    freeze(model, job.training.last_layers)
     return model
 
 
@@ -104,18 +103,33 @@ def describe(model: Any, job: Job) -> ModelFacts:
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         matmul_parameters=matmul,
         block_parameters=matmul - head.weight.numel(),
+        trained_parameters=sum(p.numel() for p in model.parameters() if p.requires_grad),
     )
 
 
-def training_flops(facts: ModelFacts, tokens: int, sequence_length: int) -> float:
-    """Returns the FLOPs of training on some tokens (see FLOPS_CONVENTION).
+def freeze(model: Any, last_layers: int | None) -> None:
+    """Leaves only the last blocks, the final norm and an output head of its own to be trained.
 
-    Forward costs 2 for each weight and token, backward twice that; attention costs two products
-    of sequence_length x width for each token and layer, 4 forward and 8 backward. Source: Kaplan
-    et al. 2020, table 1; the Trainer's own count leaves out attention and a shared output head.
+    Raises:
+        RecipeError: The model has fewer blocks than that, or does not show them.
     """
-    attention = 12 * facts.layers * facts.width * sequence_length
-    return float(tokens) * (6 * facts.matmul_parameters + attention)
+    if last_layers is None:
+        return
+    blocks = getattr(model.base_model, "layers", getattr(model.base_model, "h", None))
+    found = 0 if blocks is None else len(blocks)
+    if blocks is None or last_layers > found:
+        raise RecipeError(
+            f"training.last_layers {last_layers}: the model has {found} blocks; expected at most "
+            "that many"
+        )
+    model.requires_grad_(requires_grad=False)
+    norm = getattr(model.base_model, "norm", getattr(model.base_model, "ln_f", None))
+    parts = [*blocks[found - last_layers :], *([norm] if norm is not None else [])]
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head.weight is not embedding.weight:
+        parts.append(head)
+    for part in parts:
+        part.requires_grad_(requires_grad=True)
 
 
 def _load(job: Job) -> Any:

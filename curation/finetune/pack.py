@@ -23,12 +23,15 @@ from curation.shards import read_shard, write_shard
 SHARD_TOKENS = 1 << 24
 """Tokens of a file but the last: 32 or 64 MB."""
 
+IGNORED = -100
+"""The label that transformers leaves out of the loss."""
+
 TOKENS = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("start", pa.int64(), nullable=False),  # offset in the stream, of its boundary
         pa.field("tokens", pa.int64(), nullable=False),  # boundaries included
-        pa.field("text_bytes", pa.int64(), nullable=False),  # UTF-8, of the whole document
+        pa.field("text_bytes", pa.int64(), nullable=False),  # UTF-8, of what the tokens spell
     ]
 )
 """The map of a token stream, in its order; a budget may end inside the last document."""
@@ -128,7 +131,10 @@ def pack(
         columns["doc_id"].append(document.doc_id)
         columns["start"].append(writer.tokens)
         columns["tokens"].append(len(kept))
-        columns["text_bytes"].append(document.text_bytes)
+        whole = len(kept) == 1 + len(ids) + len(after)
+        columns["text_bytes"].append(
+            document.text_bytes if whole else len(tokenizer.decode(kept[1:]).encode())
+        )
         writer.write(kept)
         if room is not None and room <= len(kept):
             break
@@ -151,17 +157,30 @@ class Plan(NamedTuple):
         return min(self.available, len(self.order))
 
 
-def plan_order(available: int, presented: int, seed: int) -> Plan:
+def plan_order(available: int, presented: int, seed: int, stretch: int | None = None) -> Plan:
     """Draws the order of training: every epoch is a permutation of its own.
 
     Args:
         available: Packed sequences, at least 1.
         presented: Sequences to present; more than `available` repeats, in whole epochs first.
         seed: Of the order; one order is a prefix of that of a longer training.
+        stretch: Sequences that are shuffled among themselves, the first ones first. So the order
+            for n whole stretches is a prefix of that for more of them, in the first epoch even
+            where `available` differs. None: all of `available`.
     """
     epochs = -(-presented // available)
-    drawn = [np.random.default_rng([seed, epoch]).permutation(available) for epoch in range(epochs)]
+    size = stretch or available
+    drawn = [
+        start + np.random.default_rng(_stretch_seed(seed, epoch, start // size)).permutation(length)
+        for epoch in range(epochs)
+        for start in range(0, available, size)
+        if (length := min(size, available - start))
+    ]
     return Plan(np.concatenate(drawn)[:presented].astype(np.int64), available)
+
+
+def _stretch_seed(seed: int, epoch: int, stretch: int) -> list[int]:
+    return [seed, epoch, stretch] if stretch else [seed, epoch]
 
 
 class PackedSequences(Dataset[dict[str, torch.Tensor]]):
@@ -172,16 +191,31 @@ class PackedSequences(Dataset[dict[str, torch.Tensor]]):
     back-end: no token sees a neighbour that merely lies beside it.
     """
 
-    def __init__(self, stream: TokenStream, plan: Plan, sequence_length: int) -> None:
-        """Takes the stream, the plan and the tokens of a sequence."""
+    def __init__(
+        self, stream: TokenStream, plan: Plan, sequence_length: int, batch: int = 1
+    ) -> None:
+        """Takes the stream, the plan and the tokens of a sequence.
+
+        Args:
+            stream: The packed corpus.
+            plan: The order.
+            sequence_length: Tokens of a sequence.
+            batch: Sequences of a step: the last step is filled up with sequences that have no
+                target, else several devices would fill it with others that have.
+        """
         self._stream, self._plan, self._length = stream, plan, sequence_length
+        self.steps = -(-len(plan.order) // batch)
+        self._items = self.steps * batch
 
     def __len__(self) -> int:
-        return len(self._plan.order)
+        return self._items
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        start = int(self._plan.order[index]) * self._length
+        order = self._plan.order
+        counts = index < len(order)
+        start = int(order[index if counts else 0]) * self._length
         stop = start + self._length
         ids = torch.from_numpy(self._stream.read(start, stop))
         positions = torch.from_numpy(self._stream.positions(start, stop))
-        return {"input_ids": ids, "position_ids": positions, "labels": ids.clone()}
+        labels = ids.clone() if counts else torch.full_like(ids, IGNORED)
+        return {"input_ids": ids, "position_ids": positions, "labels": labels}

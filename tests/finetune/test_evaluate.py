@@ -105,7 +105,7 @@ def test_sources_are_scored_apart(tokenizer):
 
 def test_every_document_has_its_row(tokenizer, tmp_path):
     held_out = hold_out(documents(["abcd", "日本"]), tokenizer, 32)
-    path = tmp_path / "evaluation.parquet"
+    path = tmp_path / "held_out.parquet"
     write_evaluation(path, held_out, np.array([40.0, 60.0]), np.array([4.0, 6.0]))
     table = pq.read_table(path)
     assert table.schema.equals(EVALUATION)

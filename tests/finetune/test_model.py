@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from curation.errors import RecipeError
-from curation.finetune.model import describe, make_model, new_model, shape, training_flops
+from curation.finetune.model import describe, make_model, new_model, shape
 from curation.finetune.tokenizer import make_tokenizer
 from curation.job import ModelSpec
 from tests.finetune.factory import micro_job, sentences
@@ -61,14 +61,6 @@ def test_parameters_are_counted_in_three_conventions(tokenizer):
     assert facts.block_parameters == blocks
     assert facts.matmul_parameters == blocks + head
     assert facts.parameters == blocks + head + norms  # the embedding is the head
-
-
-def test_flops_are_six_for_each_weight_and_token_and_attention_in_full(tokenizer):
-    job = micro_job()
-    facts = describe(make_model(job, tokenizer), job)
-    expected = 6 * (4 * 32 * 32 + 3 * 32 * 96 + 300 * 32) + 12 * 1 * 32 * 64
-    assert training_flops(facts, 1, 64) == expected
-    assert training_flops(facts, 10, 64) == 10 * expected
 
 
 def test_init_seed_alone_decides_the_weights(tokenizer):

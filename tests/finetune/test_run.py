@@ -12,9 +12,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curation.errors import DataError, RecipeError
 from curation.finetune import run as run_module
+from curation.finetune.batch import few_steps
 from curation.finetune.pack import TokenStream
 from curation.finetune.progress import Progress
-from curation.finetune.run import NO_EVAL, run
+from curation.finetune.report import NO_EVAL
+from curation.finetune.run import run
 from curation.handoff import prepare_job, read_job
 from curation.results import finished_result, read_result
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -47,7 +49,7 @@ def test_result_on_disk_accounts_for_every_output(finished):
     }
     assert set(result.outputs) == on_disk
     assert {"model/model.safetensors", "model/tokenizer.json", "model/README.md"} <= on_disk
-    assert {"tokens/documents.arrow", "evaluation.parquet"} <= on_disk
+    assert {"tokens/documents.arrow", "held_out.parquet"} <= on_disk
     assert not (finished / ".work").exists()
 
 
@@ -90,7 +92,7 @@ def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
 
 def test_bits_per_byte_are_the_sums_of_the_documents(finished):
     scores = read_result(finished / "result.json").bits_per_byte
-    table = pq.read_table(finished / "evaluation.parquet").to_pydict()
+    table = pq.read_table(finished / "held_out.parquet").to_pydict()
     assert scores.documents == len(table["doc_id"]) == 7
     assert scores.before == pytest.approx(sum(table["bits_before"]) / sum(table["bytes"]))
     assert scores.after == pytest.approx(sum(table["bits_after"]) / sum(table["bytes"]))
@@ -174,8 +176,8 @@ def test_dataset_without_eval_documents_is_trained_and_says_so(tmp_path):
     dataset = write_dataset(tmp_path / "data", sentences(60))
     result = run_micro(dataset, tmp_path / "out")
     assert result.bits_per_byte is None
-    assert result.notes == [NO_EVAL]
-    assert not (tmp_path / "out" / "evaluation.parquet").exists()
+    assert result.notes == [NO_EVAL, *few_steps(2)]
+    assert not (tmp_path / "out" / "held_out.parquet").exists()
     assert json.loads((tmp_path / "out" / "result.json").read_text())["bits_per_byte"] is None
     assert NO_EVAL in (tmp_path / "out" / "model" / "README.md").read_text()
 
@@ -191,7 +193,7 @@ def test_eval_cap_takes_the_same_documents_whatever_the_seeds(dataset, tmp_path)
     ids = []
     for seed in (1, 2):
         run_micro(dataset, tmp_path, data={"eval_documents": 3}, seed=seed)
-        ids.append(set(pq.read_table(tmp_path / "evaluation.parquet")["doc_id"].to_pylist()))
+        ids.append(set(pq.read_table(tmp_path / "held_out.parquet")["doc_id"].to_pylist()))
     assert ids[0] == ids[1]
     assert len(ids[0]) == 3
 
@@ -230,7 +232,7 @@ def test_failed_run_leaves_the_earlier_result_whole(dataset, tmp_path, monkeypat
     def stopped(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run_module, "train", stopped)
+    monkeypatch.setattr("curation.finetune.answers.train", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(prepared, Progress(None, 0.0))
     assert finished_result(prepared) is not None
@@ -278,7 +280,7 @@ def test_killed_run_goes_on_from_its_last_state_to_the_same_losses(dataset, tmp_
         with pytest.raises(KeyboardInterrupt):
             run_micro(dataset, out, **tables)
     result = run_micro(dataset, out, **tables)
-    assert result.notes == ["resumed at step 4"]
+    assert result.notes == ["resumed at step 4", *few_steps(6)]
     assert result.losses == whole.losses
     name = Path("model/model.safetensors")
     assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

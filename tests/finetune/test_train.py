@@ -12,7 +12,7 @@ from curation.finetune.device import resolve_precision
 from curation.finetune.model import make_model
 from curation.finetune.pack import PackedSequences, pack, plan_order
 from curation.finetune.progress import Progress
-from curation.finetune.train import sequences_to_present, train
+from curation.finetune.train import States, sequences_to_present, train
 from tests.finetune.factory import micro_job, sentences
 from tests.finetune.test_tokenizer import documents, make
 
@@ -27,11 +27,15 @@ def stream(tokenizer, tmp_path_factory):
     return pack(tokenizer, documents(sentences(30)), tmp_path_factory.mktemp("pack") / "tokens")
 
 
+def states_in(directory):
+    return States(directory / "run", directory / "trunk")
+
+
 def train_micro(job, tokenizer, stream, states, lines=None):
     plan = plan_order(len(stream) // 32, sequences_to_present(job, len(stream) // 32), 0)
-    sequences = PackedSequences(stream, plan, 32)
+    sequences = PackedSequences(stream, plan, 32, job.training.batch_size)
     progress = Progress(lines, time.perf_counter())
-    return train(job, make_model(job, tokenizer), sequences, states, progress)
+    return train(job, make_model(job, tokenizer), sequences, states_in(states), progress)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +98,9 @@ def test_loss_that_is_not_finite_stops_the_run(tokenizer, stream, tmp_path):
     model = make_model(job, tokenizer)
     with torch.no_grad():
         model.lm_head.weight[0, 0] = float("nan")
-    sequences = PackedSequences(stream, plan_order(10, 8, 0), 32)
+    sequences = PackedSequences(stream, plan_order(10, 8, 0), 32, 4)
     with pytest.raises(CurationError, match=r"the loss is nan at step 1; lower .*learning_rate"):
-        train(job, model, sequences, tmp_path, Progress(None, 0.0))
+        train(job, model, sequences, states_in(tmp_path), Progress(None, 0.0))
 
 
 def test_full_device_is_one_line_with_a_remedy(tokenizer, stream, tmp_path, monkeypatch):
@@ -106,9 +110,9 @@ def test_full_device_is_one_line_with_a_remedy(tokenizer, stream, tmp_path, monk
     job = micro_job()
     model = make_model(job, tokenizer)
     monkeypatch.setattr(model, "forward", full)
-    sequences = PackedSequences(stream, plan_order(10, 8, 0), 32)
+    sequences = PackedSequences(stream, plan_order(10, 8, 0), 32, 4)
     with pytest.raises(CurationError, match=r"batch_size 4 x sequence_length 32; raise .*accumul"):
-        train(job, model, sequences, tmp_path, Progress(None, 0.0))
+        train(job, model, sequences, states_in(tmp_path), Progress(None, 0.0))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without CUDA")

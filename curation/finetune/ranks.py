@@ -1,0 +1,64 @@
+"""The processes of a run: alone, or several under torchrun that share one file system."""
+
+import time
+from pathlib import Path
+
+import torch
+from torch import distributed
+
+from curation.finetune.device import join_processes
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
+
+
+class Ranks:
+    """Who else trains, and how they wait for each other.
+
+    A collective operation fails after the process group's time-out (10 minutes with NCCL). So the
+    others wait for what the first process does alone, like scoring, by looking for a file, however
+    long it takes; should the first process die, torchrun ends them.
+    """
+
+    def __init__(self) -> None:
+        """Joins the processes of a torchrun, or finds this one alone."""
+        self._state = join_processes()
+        self._left = False
+        self.count: int = self._state.num_processes
+        self.is_main: bool = self._state.is_main_process
+
+    def meet(self) -> None:
+        """Waits for all; only where all come at about the same time."""
+        self._state.wait_for_everyone()
+
+    def await_main(self, mark: Path) -> None:
+        """Returns in the others once the first process has come here too.
+
+        Args:
+            mark: A file of this run that nobody has made yet, in a directory that all can see.
+        """
+        if self.count == 1:
+            return
+        if self.is_main:
+            mark.touch()
+        pause = _FIRST_PAUSE
+        while not mark.exists():
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def gather(self, values: list[float]) -> list[list[float]]:
+        """Returns the values of every process, in the order of their numbers, to every process."""
+        if self.count == 1:
+            return [values]
+        mine = torch.tensor(values, dtype=torch.float64, device=self._state.device)
+        everyone = [torch.empty_like(mine) for _ in range(self.count)]
+        distributed.all_gather(everyone, mine)
+        return [one.tolist() for one in everyone]
+
+    def part(self) -> None:
+        """Ends the process group: what comes after, each process does alone.
+
+        Left to the interpreter's end, gloo aborts now and then.
+        """
+        if not self._left:
+            self._left = True
+            self._state.destroy_process_group()
