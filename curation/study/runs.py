@@ -83,8 +83,9 @@ def read_runs(path: Path, columns: Mapping[str, str] | None = None) -> pa.Table:
     """Reads runs from Parquet or CSV into `RUN_COLUMNS`.
 
     Absent columns are null. `tokens` may be left out where `flops` is there: then they are
-    flops / (6 parameters), and the schema's metadata says so under `derived`. A row that lacks a usable
-    number where one is needed is failed, with its reason; all others are done unless they say not.
+    flops / (6 parameters), and the schema's metadata says so under `derived`. A row that lacks a
+    usable number where one is needed is failed, with its reason; all others are done unless they
+    say not.
 
     Args:
         path: `.parquet`, or CSV with a line of names.

@@ -1,0 +1,263 @@
+"""From a table of runs to laws: every form that applies, side by side, and the chosen one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from curation import __version__
+from curation.errors import DataError
+from curation.manifest import installed_versions
+from curation.study.bootstrap import resample
+from curation.study.fit import (
+    FitSettings,
+    PointFit,
+    chosen_delta,
+    fit_point,
+    seed_noise,
+)
+from curation.study.forms import Array, Form
+from curation.study.identify import FEW_RUNS, condition, law_flags, profile_interval
+from curation.study.judge import Candidate, HeldOut, aicc, choose, leave_largest_out
+from curation.study.law import FORMS, FittedLaw, form_named
+from curation.study.points import Points
+from curation.study.ratio import Marginal, marginal
+
+_REPEATED = 1.01
+"""Tokens over unique tokens from which text counts as repeated."""
+
+
+@dataclass(frozen=True)
+class Laws:
+    """All laws fitted to one table of runs."""
+
+    laws: dict[str, FittedLaw]
+    """By form, in the order of tables."""
+    chosen: str
+    why: str
+    skipped: dict[str, str]
+    """Forms that could not be fitted, and why not."""
+    points: Points
+    fits: dict[str, PointFit]
+
+    @property
+    def law(self) -> FittedLaw:
+        """The chosen one."""
+        return self.laws[self.chosen]
+
+
+def default_forms(points: Points) -> tuple[str, ...]:
+    """Returns the names of the forms that apply to some runs."""
+    facts = points.facts
+    several = len(points.recipes) > 1
+    repeated = bool((facts.tokens - facts.unique > np.log(_REPEATED)).any())
+    chosen = {
+        "recipes-shared": several,
+        "recipes": several,
+        "recipes-floors": several,
+        "repeats": repeated,
+        "data-constrained": repeated,
+        "recipes-repeats": repeated and several,
+        "quality": bool(np.ptp(facts.quality) > 1e-9),
+        "bounded-repeats": repeated,
+    }
+    return tuple(name for name in FORMS if chosen.get(name, True))
+
+
+def fit_laws(
+    points: Points,
+    settings: FitSettings,
+    *,
+    forms: Sequence[str] | None = None,
+    excluded: Sequence[tuple[str, str]] = (),
+) -> Laws:
+    """Fits all forms to runs and chooses one.
+
+    Args:
+        points: The runs.
+        settings: How.
+        forms: Names; default: all that apply.
+        excluded: Cells left out and why, for the record.
+
+    Raises:
+        RecipeError: A name is none of a form.
+        DataError: None could be fitted.
+    """
+    laws, fits, skipped, candidates = {}, {}, {}, []
+    for name in forms or default_forms(points):
+        form = form_named(name)
+        try:
+            law, fit = fit_law(form, points, settings, excluded=excluded)
+        except DataError as error:
+            skipped[name] = str(error)
+            continue
+        laws[name], fits[name] = law, fit
+        held = law.record["leave_largest_out"]
+        candidates.append(Candidate(name, held and held["error"], law.record["aicc"] or np.inf))
+    if not laws:
+        raise DataError("; ".join(skipped.values()))
+    chosen, why = choose(candidates, seed_noise(points)[0])
+    return Laws(laws, chosen, why, skipped, points, fits)
+
+
+def fit_law(
+    form: Form,
+    points: Points,
+    settings: FitSettings,
+    *,
+    excluded: Sequence[tuple[str, str]] = (),
+) -> tuple[FittedLaw, PointFit]:
+    """Fits one form: constants, draws, flags and the record of how.
+
+    Raises:
+        DataError: There are fewer runs than constants.
+        RecipeError: A setting does not fit the form.
+    """
+    own = _with_held(form, points, settings)
+    fit = fit_point(form, points, own)
+    recipes = points.recipes
+    natural = {name: float(value) for name, value in form.natural(fit.theta, recipes).items()}
+    theta, stuck = resample(fit, own.draws, own.seed)
+    draws = form.natural(theta, recipes) if own.draws else {}
+    draws |= form.derived(draws) if draws else {}
+    parameters = natural | {
+        name: float(value)
+        for name, value in form.derived(
+            {key: np.array(one) for key, one in natural.items()}
+        ).items()
+    }
+    held = leave_largest_out(form, points, own)
+    record = _record(fit, own, excluded) | {"leave_largest_out": held and _held_json(held)}
+    record["draws"] = {"many": own.draws, "seed": own.seed, "stuck": stuck, "of": "runs"}
+    law = FittedLaw(form.name, parameters, draws, (), record, recipes)
+    ratios = _ratios(law, points)
+    record["marginal_ratio"] = {name: _ratio_json(one) for name, one in ratios.items()}
+    flags = law_flags(fit, natural, draws)
+    flags += tuple(
+        f"unidentified: marginal ratio of data to model{name and f' ({name})'}"
+        for name, one in ratios.items()
+        if draws and not one.identified
+    )
+    flags += tuple(f"held: {name}" for name in own.fixed if name not in settings.fixed)
+    return replace(law, flags=flags), fit
+
+
+def _with_held(form: Form, points: Points, settings: FitSettings) -> FitSettings:
+    """Holds what no run can tell: the device term where all runs had as many."""
+    constant = np.ptp(points.facts.resources) < 1e-9
+    if form.name != "additive" or not constant:
+        return settings
+    return replace(settings, fixed={"e": 0.0, "eps": 1.0} | dict(settings.fixed))
+
+
+def _ratios(law: FittedLaw, points: Points) -> dict[str, Marginal]:
+    """Returns the marginal ratio at the largest run, for each recipe that the law tells apart."""
+    place = max(range(len(points)), key=lambda row: (points.compute[row], points.cells[row]))
+    size = float(np.exp(points.facts.parameters[place]))
+    tokens = float(np.exp(points.facts.tokens[place]))
+    differ = form_named(law.form).recipes_differ
+    names = law.recipes if differ else ("",)
+    return {name: marginal(law, size, tokens, recipe=name if differ else None) for name in names}
+
+
+def _ratio_json(one: Marginal) -> dict[str, Any]:
+    return {
+        "parameters": one.parameters,
+        "tokens": one.tokens,
+        "mid": _finite(one.ratio.mid),
+        "low": _finite(one.ratio.low),
+        "high": _finite(one.ratio.high),
+        "log_sd": _finite(one.log_sd),
+        "identified": one.identified,
+    }
+
+
+def _held_json(held: HeldOut) -> dict[str, Any]:
+    return {"runs": held.runs, "error": held.error, "bias": held.bias}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _span(log: Array) -> list[float]:
+    return [float(np.exp(log.min())), float(np.exp(log.max()))]
+
+
+def _record(
+    fit: PointFit, settings: FitSettings, excluded: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """Returns all that is needed to do the fit again: (Mis)Fitting's list (arXiv 2502.18969)."""
+    points, facts = fit.points, fit.points.facts
+    noise, freedom = seed_noise(points)
+    criterion, scale = aicc(fit)
+    names = fit.form.names(points.recipes)
+    return {
+        "unit": settings.unit,
+        "convention": settings.convention,
+        "runs": len(points),
+        "runs_sha256": points.digest(),
+        "excluded": [{"cell": cell, "why": why} for cell, why in excluded],
+        "recipes": {
+            name: int((facts.recipe == place).sum()) for place, name in enumerate(points.recipes)
+        },
+        "range": {
+            "parameters": _span(facts.parameters),
+            "tokens": _span(facts.tokens),
+            "tokens_per_parameter": _span(facts.tokens - facts.parameters),
+            "epochs": _span(facts.tokens - facts.unique),
+            "loss": [float(points.loss.min()), float(points.loss.max())],
+        },
+        "fitted": [names[place] for place in fit.free],
+        "held": dict(settings.fixed),
+        "residual": "ln observed - ln predicted loss",
+        "loss": "sum of Huber",
+        "delta": fit.delta,
+        "delta_from": chosen_delta(points, settings)[1],
+        "noise_of_seeds": noise if freedom else None,
+        "noise_freedom": freedom,
+        "objective": fit.objective,
+        "optimizer": "BFGS, then L-BFGS of scipy, analytic gradients",
+        "starts": fit.starts,
+        "starts_from": settings.starts,
+        "starts_agreeing": fit.agreeing,
+        "gradient": fit.gradient,
+        "promised_decrease": _finite(fit.decrease),
+        "converged": fit.converged,
+        "aicc": _finite(criterion),
+        "noise_of_likelihood": scale,
+        "r2": _explained(fit),
+        "condition": _finite(condition(fit)),
+        "sensitivity": _sensitivity(fit, settings),
+        "profiles": _profiles(fit),
+        "versions": {"curation": __version__, **installed_versions(("numpy", "scipy"))},
+    }
+
+
+def _explained(fit: PointFit) -> float:
+    """Returns R2 of loss."""
+    loss = fit.points.loss
+    rest = loss - np.exp(np.log(loss) - fit.residuals)
+    total = float(((loss - loss.mean()) ** 2).sum())
+    return 1.0 - float((rest**2).sum()) / total if total else 0.0
+
+
+def _sensitivity(fit: PointFit, settings: FitSettings) -> dict[str, dict[str, float]]:
+    """Returns the constants under four times less and more delta."""
+    found = {}
+    for delta in (fit.delta / 4, fit.delta * 4):
+        again = fit_point(fit.form, fit.points, replace(settings, delta=delta))
+        natural = fit.form.natural(again.theta, fit.points.recipes)
+        found[f"{delta:.6g}"] = {name: float(value) for name, value in natural.items()}
+    return found
+
+
+def _profiles(fit: PointFit) -> dict[str, list[float | None]]:
+    """Returns likelihood intervals of the exponents where runs are few."""
+    if len(fit.points) >= FEW_RUNS or not fit.form.positive:
+        return {}
+    names = fit.form.names(fit.points.recipes)
+    free = [names[place] for place in fit.free]
+    exponents = [name for name in free if name.partition("[")[0] in ("alpha", "beta", "gamma")]
+    return {name: list(profile_interval(fit, name)) for name in exponents}
