@@ -247,7 +247,8 @@ class Purchase:
 class Terms:
     """The prices and limits that a question of dollars is asked under.
 
-    Tokens are tokens of the law's own runs; a price of text is for unique tokens *kept*.
+    Tokens are tokens of the law's own runs. A recipe that keeps half of its text needs twice the
+    text for a token: its price of text is twice as high.
     """
 
     hour: Range | None
@@ -256,7 +257,9 @@ class Terms:
     """That one device sustains in training."""
     device: str = "device"
     text: Range | None = None
-    """US$ per unique token; None: unknown."""
+    """US$ per unique token before curation; None: unknown."""
+    kept: Mapping[str, float] = field(default_factory=dict)
+    """Share of the tokens that each recipe keeps; one that is not there keeps all."""
     curation: Mapping[str, Range | None] = field(default_factory=dict)
     """US$ per unique token kept, of each recipe; a recipe that is not there is unknown."""
     reuse: float = 1.0
@@ -273,6 +276,10 @@ class Terms:
 
     def __post_init__(self) -> None:
         check_reuse(self.reuse)
+
+    def text_price(self, recipe: str | None) -> Range | None:
+        """Returns US$ of text for one unique token that is kept."""
+        return None if self.text is None else self.text / self.kept.get(recipe or "", 1.0)
 
     def curation_price(self, recipe: str | None) -> Range | None:
         """Returns US$ per unique token in one training; 0 where no recipe is meant."""
