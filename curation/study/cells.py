@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curation.errors import CurationError
@@ -26,10 +24,6 @@ from curation.study.grid import Cell, job_of, key_of
 from curation.study.spec import Study
 
 RECORD = "cell.json"
-BITS_FILES = ("held_out.parquet", "evaluation.parquet")
-"""Bits by document, as the trainer calls the file."""
-DRAWS = 1000
-"""Bootstrap draws of a loss's standard error."""
 LAST_SHARE = 0.1
 """Part of the training, at its end, that `train_loss` is the mean of."""
 
@@ -78,6 +72,7 @@ class PlacedCell(NamedTuple):
     job_json: Path
     curation_seconds: float
     quality: float | None
+    batch_tokens: int
 
     def finished(self) -> Row | None:
         """Returns the row if the cell was run, and its files are whole."""
@@ -118,9 +113,8 @@ def place_cell(cell: Cell, dataset: Dataset, place: Place) -> PlacedCell:
     write_json(path, prepared.model_copy(update={"output": directory}))
     shutil.rmtree(waiting, ignore_errors=True)
     spec = next(recipe for recipe in place.study.recipes if recipe.name == cell.recipe)
-    return PlacedCell(
-        cell, key, directory, path, dataset.manifest.cpu_seconds, getattr(spec, "quality", None)
-    )
+    seconds, batch = dataset.manifest.cpu_seconds, place.study.training.batch_tokens
+    return PlacedCell(cell, key, directory, path, seconds, spec.quality, batch)
 
 
 def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Row:
@@ -143,7 +137,9 @@ def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Ro
         return unfinished_row(placed, "failed", str(error))
     if row["loss"] is None:
         return unfinished_row(placed, "failed", "; ".join(result.notes) or "no held-out loss")
-    files = {name: _record(placed.directory / name) for name in _kept(placed.directory)}
+    bits = result.bits_per_byte
+    kept = ["result.json", *([bits.file] if bits else [])]
+    files = {name: _record(placed.directory / name) for name in kept}
     _prune(placed.directory)
     write_json(placed.directory / RECORD, CellRecord(key=placed.key, row=row, files=files))
     return row
@@ -157,7 +153,6 @@ def unfinished_row(placed: PlacedCell, status: str, reason: str) -> Row:
 def row_of(placed: PlacedCell, prepared: PreparedJob, result: RunResult) -> Row:
     """Returns what a training reports as a row of runs.parquet; dollars are the study's to add."""
     tokens, bits = result.tokens, result.bits_per_byte
-    per_token = tokens.text_bytes / max(tokens.packed, 1)
     return {
         **_asked(placed),
         "status": "done",
@@ -167,15 +162,15 @@ def row_of(placed: PlacedCell, prepared: PreparedJob, result: RunResult) -> Row:
         "parameters_blocks": result.model.block_parameters,
         "tokens": tokens.trained,
         "unique_tokens": tokens.unique,
-        "text_bytes": round(tokens.trained * per_token),
+        "text_bytes": tokens.presented_bytes,
         "epochs": tokens.trained / max(tokens.unique, 1),
         "steps": tokens.steps,
         "precision": result.device.precision,
         "device": result.device.name,
         "loss": bits and bits.after,
-        "loss_se": _standard_error(placed.directory),
+        "loss_se": bits and bits.se_after,
         "train_loss": _last_loss(result),
-        "bits_file": _bits_file(placed.directory),
+        "bits_file": bits and f"cells/{placed.directory.name}/{bits.file}",
         "flops": result.flops,
         **_times(result),
         "manifest_sha256": prepared.corpus.manifest_sha256,
@@ -203,15 +198,10 @@ def _asked(placed: PlacedCell) -> Row:
         "seed_order": job.seed.order,
         "seed_sampling": job.seed.sampling,
         "devices": cell.devices,
-        "batch_tokens": _batch_size(job) * job.data.sequence_length,
+        "batch_tokens": placed.batch_tokens,
         "learning_rate": job.learning_rate,
         "curation_seconds": placed.curation_seconds,
     }
-
-
-def _batch_size(job: Any) -> int:
-    size = job.training.batch_size
-    return size if isinstance(size, int) else 0
 
 
 def _times(result: RunResult) -> Row:
@@ -221,9 +211,10 @@ def _times(result: RunResult) -> Row:
         "seconds_train": seconds.train,
         "seconds_startup": seconds.startup + seconds.tokenizer + seconds.tokenize,
         "seconds_total": seconds.total,
-        "cpu_seconds": getattr(result, "cpu_seconds", None),
-        "tokens_per_second": result.tokens_per_second,
-        "data_wait_share": result.data_wait_seconds / max(seconds.train, 1e-9),
+        "cpu_seconds": result.cpu_seconds,
+        "tokens_per_second": _speed(result),
+        "data_wait_share": result.data_wait.share if result.data_wait else None,
+        "communication_share": result.communication.share if result.communication else None,
         "peak_memory_bytes": peak,
     }
 
@@ -237,45 +228,13 @@ def _last_loss(result: RunResult) -> float | None:
     return float(np.mean(last))
 
 
-def _bits_path(directory: Path) -> Path | None:
-    return next((directory / name for name in BITS_FILES if (directory / name).is_file()), None)
-
-
-def _bits_file(directory: Path) -> str | None:
-    path = _bits_path(directory)
-    return path and f"cells/{directory.name}/{path.name}"
-
-
-def _standard_error(directory: Path) -> float | None:
-    """Returns the standard error of bits per byte over documents, by bootstrap; None for one."""
-    path = _bits_path(directory)
-    if path is None:
-        return None
-    table = pq.read_table(path, columns=["bits_after", "bytes"])
-    bits, sizes = (table.column(name).to_numpy().astype(np.float64) for name in table.column_names)
-    return bootstrap_error(bits, sizes) if len(bits) > 1 else None
-
-
-def bootstrap_error(bits: npt.NDArray[np.float64], sizes: npt.NDArray[np.float64]) -> float:
-    """Returns the standard deviation of sum(bits) / sum(bytes) over resampled documents.
-
-    Args:
-        bits: float64[documents], summed over the tokens of each.
-        sizes: float64[documents], UTF-8 bytes.
-    """
-    drawn = np.random.default_rng(0).multinomial(
-        len(bits), np.full(len(bits), 1 / len(bits)), size=DRAWS
-    )
-    return float(np.std(drawn @ bits / (drawn @ sizes)))
+def _speed(result: RunResult) -> float:
+    """Returns tokens per second without the first, slow steps, where steps were timed."""
+    return result.steps.tokens_per_second if result.steps else result.tokens_per_second
 
 
 def _processes(devices: int) -> dict[str, Any]:
     return {} if devices == 1 else {"processes": devices}
-
-
-def _kept(directory: Path) -> list[str]:
-    path = _bits_path(directory)
-    return [name for name in ("result.json", path.name if path else "") if name]
 
 
 def _record(path: Path) -> FileRecord:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from curation.job import DataSpec, Job, parse_job
+from curation.job import Job, parse_job
 from curation.manifest import fingerprint_of
 from curation.study.spec import Group, SizeSpec, Study
 
@@ -62,7 +62,7 @@ def job_of(cell: Cell, study: Study, *, tokenizer: str | None, held_out: str | N
         "sequence_length": spec.sequence_length,
         "eval_documents": study.held_out.documents,
     }
-    if held_out is not None and "held_out" in DataSpec.model_fields:  # TEMP
+    if held_out is not None:
         data["held_out"] = held_out
     training = {
         "batch_size": spec.batch_size,

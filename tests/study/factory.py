@@ -179,6 +179,7 @@ def make_result(  # noqa: PLR0913
         ),
         tokens=TokenFacts(
             packed=unique, documents=4, unique=unique, trained=tokens, text_bytes=unique,
+            presented_bytes=tokens,
             sequence_length=64, sequences=tokens // 64, steps=steps, epochs=tokens / unique,
         ),
         losses=[
@@ -186,7 +187,8 @@ def make_result(  # noqa: PLR0913
             for at in range(1, 11)
         ],
         bits_per_byte=BitsPerByte(
-            before=8.0, after=loss, documents=4, bytes=1000, by_source={}, window=64, context=16
+            before=8.0, after=loss, documents=4, bytes=1000, by_source={}, window=64, context=16,
+            se_after=0.01,
         ),
         flops=6.0 * parameters * tokens,
         evaluation_flops=1.0,
