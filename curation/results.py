@@ -15,10 +15,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from curation.children import child_environment
 from curation.errors import CurationError, DataError, DriftError, RecipeError
+from curation.facts import (
+    Batch,
+    BitsPerByte,
+    Communication,
+    DataWait,
+    Device,
+    FlopCounts,
+    LossPoint,
+    ModelFacts,
+    Part,
+    Seconds,
+    Steps,
+    TokenFacts,
+)
 from curation.handoff import (
     CorpusRef,
     PreparedJob,
@@ -31,9 +45,20 @@ from curation.manifest import ABSENT
 from curation.shards import FileRecord, is_whole
 
 __all__ = [
+    "Batch",
+    "BitsPerByte",
+    "Communication",
+    "DataWait",
+    "Device",
+    "FlopCounts",
     "Job",
+    "LossPoint",
+    "ModelFacts",
     "PreparedJob",
     "RunResult",
+    "Seconds",
+    "Steps",
+    "TokenFacts",
     "finished_result",
     "load_job",
     "parse_job",
@@ -52,172 +77,8 @@ RESULT_FORMAT = 2
 LOG_NAME = "finetune.log"
 GRACE_SECONDS = 15.0
 """How long a child may tidy up after SIGTERM before it is killed."""
-
-
-class Part(BaseModel):
-    """Base of the parts of a result."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class LossPoint(Part):
-    """Training loss at one point, the mean over the steps since the point before."""
-
-    step: int
-    tokens: int
-    """Presented so far."""
-    loss: float
-    """Nats per token."""
-    learning_rate: float
-
-
-class ModelFacts(Part):
-    """The model, counted in the three conventions that scaling laws use."""
-
-    origin: str
-    """"new" or the checkpoint."""
-    architecture: str
-    layers: int
-    width: int
-    vocab_size: int
-    parameters: int
-    """All, each shared tensor once."""
-    matmul_parameters: int
-    """In matrix products, output head included: the N of 6 N D."""
-    block_parameters: int
-    """In matrix products of the transformer blocks alone."""
-    trained_parameters: int | None = None
-    """Of `parameters`, those that training changes; None in results of format 1."""
-
-
-class TokenFacts(Part):
-    """What was read, in tokens."""
-
-    packed: int
-    """Tokens packed, document boundaries included."""
-    documents: int
-    """Documents packed."""
-    unique: int
-    """Tokens in the sequences that were presented at least once."""
-    trained: int
-    """Tokens presented, repeats included: sequences times their length."""
-    text_bytes: int
-    """UTF-8 bytes of the packed documents."""
-    presented_bytes: int | None = None
-    """UTF-8 bytes of the text presented, repeats included: text_bytes x trained / packed."""
-    sequence_length: int
-    sequences: int
-    steps: int
-    epochs: float
-    """Sequences presented for each packed sequence."""
-
-
-class BitsPerByte(Part):
-    """Held-out bits per byte: summed token surprise over summed UTF-8 bytes of the documents."""
-
-    before: float
-    after: float
-    documents: int
-    bytes: int
-    by_source: dict[str, tuple[float, float]]
-    """Before and after, of each source's documents."""
-    window: int
-    """Tokens of an evaluation window."""
-    context: int
-    """Tokens that a later window of a long document reads again before it scores."""
-    file: str = "evaluation.parquet"
-    """Bits document by document, relative to result.json; its digest is in `outputs`."""
-    se_before: float | None = None
-    """Standard error by resampling documents; None with fewer than two of them."""
-    se_after: float | None = None
-    se_change: float | None = None
-    """Of after - before, the documents paired."""
-    dataset: CorpusRef | None = None
-    """The dataset of `data.held_out`; None where the corpus' own eval documents were scored."""
-    also_in_training: int = 0
-    """Documents among them whose words also stand in the training texts."""
-
-
-class Seconds(Part):
-    """Wall seconds by phase."""
-
-    startup: float
-    """Imports, and checking the corpus."""
-    tokenizer: float
-    tokenize: float
-    """Encoding and packing."""
-    evaluate: float
-    train: float
-    save: float
-    total: float
-
-
-class Batch(Part):
-    """Of one optimiser step, over all devices."""
-
-    sequences: int
-    tokens: int
-    rule: str
-    """"set" by the job, or how it follows from the model."""
-
-
-class FlopCounts(Part):
-    """FLOPs of training in three conventions; ratios of runs depend on which one is taken."""
-
-    modules: float
-    """Module by module, attention included, what frozen weights save left out."""
-    matmul: float
-    """6 x matmul_parameters x tokens."""
-    parameters: float
-    """6 x parameters x tokens."""
-
-
-class Steps(Part):
-    """Optimiser steps timed one by one, of the slowest process, the first steps left out."""
-
-    timed: int
-    skipped: int
-    seconds: float
-    """Of one step, the median."""
-    tokens_per_second: float
-    """Presented by all devices together, over the steps timed."""
-
-
-class DataWait(Part):
-    """Time blocked on the next batch, of the process that waited most.
-
-    An upper bound on an accelerator: a queue of kernels goes on while the next batch is fetched.
-    """
-
-    seconds: float
-    share: float
-    """Of the seconds of the steps timed, in [0, 1]."""
-
-
-class Communication(Part):
-    """What exchanging gradients adds to a step: the same steps, interleaved, with and without."""
-
-    share: float | None
-    """Median of the differences over the median step; None: not measurable here (see note)."""
-    low: float | None
-    """95 % interval over the pairs of steps."""
-    high: float | None
-    pairs: int
-    load_average: float
-    """Of the machine, over the minute before."""
-    note: str
-
-
-class Device(Part):
-    """Where it ran."""
-
-    kind: str
-    """cpu or cuda."""
-    name: str
-    count: int
-    threads: int
-    """CPU threads of one process; another number may change the last bits of a loss."""
-    precision: str
+GROUP_GRACE_SECONDS = 45.0
+"""The same for a torchrun, which gives its own children 30 seconds."""
 
 
 class RunResult(Part):
@@ -279,6 +140,7 @@ def run_job(
     *,
     on_progress: Callable[[Progress], None] | None = None,
     force: bool = False,
+    processes: int | None = None,
 ) -> RunResult:
     """Trains as job.json says, in a child process, unless that was done already.
 
@@ -286,6 +148,9 @@ def run_job(
         job_json: Path of a job.json (`prepare_job`).
         on_progress: Called with each progress line as it comes.
         force: Trains again although a finished run with this digest lies there.
+        processes: Devices that share the work, on this machine, under torchrun. The result is the
+            same and only the seconds differ; so where a number is given, a finished run counts
+            only if it had as many. None: one, and any finished run will do.
 
     Returns:
         The content of result.json; `reused` says whether it was there before.
@@ -296,14 +161,14 @@ def run_job(
     """
     prepared = read_job(job_json)
     done = None if force else finished_result(prepared)
-    if done is not None:
+    if done is not None and processes in (None, done.device.count):
         return done
     _check_trainer()
     prepared.output.mkdir(parents=True, exist_ok=True)
     log_path = prepared.output / LOG_NAME
     with open(log_path, "wb") as log:
         child = subprocess.Popen(  # noqa: S603 - our own module, no shell
-            [sys.executable, "-m", "curation.finetune", str(job_json)],
+            _command(job_json, processes or 1),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -314,7 +179,7 @@ def run_job(
             failure = _follow(child, on_progress)
             code = child.wait()
         finally:
-            _stop(child)
+            _stop(child, GRACE_SECONDS if processes in (None, 1) else GROUP_GRACE_SECONDS)
     if code != 0:
         raise _failed(code, failure, log_path)
     return read_result(prepared.output / "result.json")
@@ -384,7 +249,17 @@ def _follow(
     return failure
 
 
-def _stop(child: subprocess.Popen[bytes]) -> None:
+def _command(job_json: Path, processes: int) -> list[str]:
+    """Returns what is started: the trainer, or torchrun with a rendezvous on this machine alone."""
+    trainer = ["-m", "curation.finetune", str(job_json)]
+    if processes == 1:
+        return [sys.executable, *trainer]
+    local = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0", "--local-addr=127.0.0.1"]
+    count = ["--nnodes=1", f"--nproc-per-node={processes}"]
+    return [sys.executable, "-m", "torch.distributed.run", *local, *count, *trainer]
+
+
+def _stop(child: subprocess.Popen[bytes], grace: float) -> None:
     """Ends the child and whatever it started; does nothing if it has ended."""
     if child.poll() is not None:
         return
@@ -392,7 +267,7 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         with suppress(subprocess.TimeoutExpired):
-            child.wait(GRACE_SECONDS)
+            child.wait(grace)
             return
 
 

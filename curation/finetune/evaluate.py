@@ -164,7 +164,9 @@ def summarize(
         window=held_out.window,
         context=held_out.context,
         file=HELD_OUT_FILE,
-        **dict(zip(("se_before", "se_after", "se_change"), errors, strict=True)),
+        se_before=errors[0],
+        se_after=errors[1],
+        se_change=errors[2],
     )
 
 

@@ -44,8 +44,8 @@ PEAK_FLOPS = {
     "RTX 3090": 71e12,
     "MI300X": 1307e12,
 }
-"""Dense 16-bit FLOP/s by a part of the device's name, as the makers publish them (the sparse figures
-are twice these). V100 and T4 have fp16 only."""
+"""Dense FLOP/s in 16 bits by a part of the device's name, as its maker states it; figures "with
+sparsity" are twice these. V100 and T4 have fp16 only."""
 
 
 class TokenFlops(NamedTuple):

@@ -44,7 +44,8 @@ def probe_communication(
     step = _step(job, wrapped, sequences, ranks)
     warm = max(row[0] for row in ranks.gather([step(exchange=True) + step(exchange=False)]))
     pairs = int(np.clip(_BUDGET_SECONDS / max(warm, 1e-3), *PAIRS))
-    with_it, without = [], []
+    with_it: list[float] = []
+    without: list[float] = []
     for pair in range(pairs):
         arms = [(with_it, True), (without, False)]
         for times, exchange in arms if pair % 2 == 0 else reversed(arms):

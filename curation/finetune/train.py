@@ -217,9 +217,9 @@ class _Reporter(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
         self._begun, self.first_step = time.perf_counter(), state.global_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002
-        # A mean over steps before and after a save would be lost with the process that held it, and
-        # so would the last, incomplete one.
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        # A mean over steps before and after a save would be lost with the process that held it,
+        # and so would the last, incomplete one.
         saves = args.save_strategy == "steps" and state.global_step % args.save_steps == 0
         if saves or state.global_step >= state.max_steps:
             control.should_log = True

@@ -80,7 +80,8 @@ def make_result(name: str, digest: str, corpus: Any) -> RunResult:
     ones = {
         field: 1
         for part in (RunResult, ModelFacts, TokenFacts, Seconds, Device, BitsPerByte)
-        for field in part.model_fields
+        for field, info in part.model_fields.items()
+        if info.is_required()
     }
     return RunResult.model_validate(
         ones
