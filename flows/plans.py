@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from curation.study.budget import Forecast
+from curation.study.planning import Forecast
 from curation.study.costs import money
 from curation.study.grid import Cell
 from curation.study.prices import Range

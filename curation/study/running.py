@@ -29,7 +29,7 @@ from curation.errors import CurationError
 from curation.handoff import prepare_job
 from curation.manifest import write_json
 from curation.results import run_job
-from curation.study.budget import Forecast, StudyPlan, device_price, plan_study
+from curation.study.planning import Forecast, StudyPlan, device_price, plan_study
 from curation.study.cells import (
     CellStoppedError,
     Place,

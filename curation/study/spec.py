@@ -123,6 +123,12 @@ class GridSpec(Settings):
     """Timing cells: one training at the same global batch on so many processes each."""
     timing_tokens: int | None = Field(default=None, ge=1)
     """Tokens of a timing cell; default: the smallest of `tokens`."""
+    noise: float = Field(default=0.02, gt=0, lt=1)
+    """Expected standard deviation of ln loss over seeds, for the check of the design: 0.02 for
+    tiny models, 0.003 from some millions of parameters on."""
+    design: Literal["refuse", "warn"] = "refuse"
+    """What to do about a grid that cannot tell data from model size: "warn" where the question
+    is about recipes alone."""
 
     @model_validator(mode="after")
     def _counts(self) -> "GridSpec":

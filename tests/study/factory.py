@@ -57,6 +57,7 @@ sizes = [{ depth = 1, width = 32 }, { depth = 1, width = 64 }]
 tokens = [4096, 8192, 16384]
 seeds = [1, 2]
 seed_tokens = [8192]
+design = "warn"
 
 [training]
 batch_tokens = 128

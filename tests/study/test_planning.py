@@ -3,7 +3,7 @@
 import pytest
 
 from curation.errors import CurationError, RecipeError
-from curation.study.budget import device_price, plan_study
+from curation.study.planning import device_price, plan_study
 from curation.study.grid import cells_of
 from curation.study.prices import Range
 from curation.study.probe import Speed
@@ -21,6 +21,7 @@ def study(**tables: object) -> Study:
         "seeds": [1, 2],
         "seed_tokens": [2000],
         "devices": [1],
+        "design": "warn",
     }
     raw = {
         "name": "s",
@@ -78,7 +79,7 @@ def test_unknown_price_is_no_number():
 def test_few_steps_and_single_seeds_are_warned_of():
     few, *_ = plan(study()).warnings
     assert "fewer than 1,000 steps" in few
-    single = study(grid={"sizes": [{"depth": 1}], "tokens": [10**6]})
+    single = study(grid={"sizes": [{"depth": 1}], "tokens": [10**6], "design": "warn"})
     assert any("one seed" in line for line in plan(single).warnings)
 
 
@@ -91,3 +92,12 @@ def test_the_device_that_was_met_has_its_price_unless_the_study_names_one():
     assert device_price(study(prices={"device": "h100"}), cpu).mid > 1
     with pytest.raises(RecipeError, match="unknown GPU 'h10'"):
         device_price(study(prices={"device": "h10"}), cpu)
+
+
+def test_a_grid_that_cannot_answer_is_refused_before_any_run_unless_it_need_not():
+    grid = {"sizes": [{"depth": 1}], "tokens": [1000, 2000, 4000]}
+    with pytest.raises(RecipeError, match=r"study s: design refused: .*one model size.*'warn'"):
+        plan(study(grid=grid))
+    said = plan(study(grid=grid | {"design": "warn"})).warnings
+    assert any("cannot tell data from model size" in line for line in said)
+    assert plan(study(grid=grid, illustrative=True)).warnings

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curation.errors import CurationError
+from curation.errors import CurationError, RecipeError
+from curation.study.design import GridCell, check_design
 from curation.study.grid import Cell, without
+from curation.study.laws import PUBLISHED
 from curation.study.prices import Range, load_catalogue
 from curation.study.probe import Speed
 from curation.study.spec import BudgetSpec, Study
@@ -136,7 +138,7 @@ def _plan(  # noqa: PLR0913 - what is known so far
     price: Range | None,
 ) -> StudyPlan:
     forecasts = tuple(forecast(cell, speeds[cell.size.name], price) for cell in cells)
-    warnings = tuple(_warnings(study, cells))
+    warnings = (*_warnings(study, cells), *_check_grid(study, cells, speeds))
     return StudyPlan(tuple(cells), forecasts, tuple(dropped), warnings, parallel, price)
 
 
@@ -155,6 +157,31 @@ def _warnings(study: Study, cells: Sequence[Cell]) -> list[str]:
     if study.budget.dollars is not None and not study.prices.device:
         found.append("budget.dollars holds only as far as the device has a price (prices.device)")
     return found
+
+
+def _check_grid(
+    study: Study, cells: Sequence[Cell], speeds: Mapping[str, Speed]
+) -> tuple[str, ...]:
+    """Predicts what the grid can tell of data against model size; says so where it is nothing.
+
+    Raises:
+        RecipeError: It can tell nothing, and the study does not say that it need not.
+    """
+    seen = Counter(
+        (speeds[cell.size.name].parameters, cell.tokens, cell.unique_tokens)
+        for cell in cells
+        if cell.recipe == study.reference and cell.group != "timing"
+    )
+    grid = [GridCell(*place, seeds=count) for place, count in seen.items()]
+    found = check_design(grid, PUBLISHED["chinchilla-epoch"], noise=study.grid.noise)
+    if not found.refused:
+        return ()
+    if study.grid.design == "refuse" and not study.illustrative:
+        raise RecipeError(
+            f"study {study.name}: {found.message}; or set grid.design to 'warn' where the question "
+            "is about recipes alone"
+        )
+    return (found.message.replace("design refused", "this grid cannot tell data from model size"),)
 
 
 def _minutes(cells: Sequence[Cell], forecasts: Sequence[Forecast], parallel: int) -> float:
