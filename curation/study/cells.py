@@ -5,7 +5,9 @@ record is there, with its files whole, is never run again. A failed one leaves n
 why, and the next run of the study tries it again.
 """
 
+import fcntl
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ from curation.study.grid import Cell, job_of, key_of
 from curation.study.spec import Study
 
 RECORD = "cell.json"
+ORPHAN_SECONDS = 120
 LAST_SHARE = 0.1
 """Part of the training, at its end, that `train_loss` is the mean of."""
 
@@ -128,6 +131,7 @@ def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Ro
         return found
     with suppress(FileNotFoundError):
         (placed.directory / RECORD).unlink()
+    _wait_for_orphan(placed.directory)
     try:
         result = run_job(
             placed.job_json, on_progress=on_progress, **_processes(placed.cell.devices)
@@ -143,6 +147,18 @@ def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Ro
     _prune(placed.directory)
     write_json(placed.directory / RECORD, CellRecord(key=placed.key, row=row, files=files))
     return row
+
+
+def _wait_for_orphan(directory: Path) -> None:
+    """Waits for the training of a study that was killed: it ends when it next reports progress."""
+    with open(directory / ".lock", "a+") as lock:
+        for _ in range(ORPHAN_SECONDS):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(1)
+            else:
+                return
 
 
 def unfinished_row(placed: PlacedCell, status: str, reason: str) -> Row:
