@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 import flows.extractor
+import flows.laws
 import flows.quality
 import flows.questions
 import flows.studies  # noqa: F401 - they add their commands

@@ -18,6 +18,7 @@ from curation.study.ratio import NO_ANSWER, marginal
 
 _Z = 1.959964
 _STEP = 1e-5
+_MOST_ADDED = 6
 
 
 @dataclass(frozen=True)
@@ -81,14 +82,14 @@ def check_design(
     points = _points(cells, law)
     weights = np.array([max(1, cell.seeds) for cell in cells], float)
     place = int(np.argmax(points.compute)) if at is None else -1
-    where = (cells[place].parameters, cells[place].tokens) if at is None else at
+    where = (float(cells[place].parameters), float(cells[place].tokens)) if at is None else at
     jacobian = _jacobian(law, points)
     condition = _condition(jacobian)
     covariance = _covariance(jacobian, weights, noise)
     log_sd = _log_sd(law, covariance, where, cells[place].recipe)
     ratio = marginal(law, *where, recipe=_recipe(law, cells[place])).ratio.mid
     refused = collinearity(points.facts) > COLLINEAR or not log_sd <= NO_ANSWER
-    reach = np.exp(min(_Z * log_sd, 700.0))
+    reach = float(np.exp(min(_Z * log_sd, 700.0)))
     names = form_named(law.form).names(law.recipes)
     spread = dict(zip(names, np.sqrt(np.diag(covariance)).tolist(), strict=True))
     found = Design(
@@ -158,39 +159,54 @@ def _praise(found: Design) -> str:
 def _advice(
     cells: Sequence[GridCell], law: FittedLaw, noise: float, found: Design, facts: Facts
 ) -> str:
-    """Says what to add: the two corners of the product grid that are farthest from its line."""
-    sizes, tokens = [c.parameters for c in cells], [c.tokens for c in cells]
-    each = np.exp(facts.tokens - facts.parameters)
-    share = collinearity(facts)
-    what = (
-        f"N and D move together (squared correlation {share:.3f}, {each.min():.3g} to "
-        f"{each.max():.3g} tokens a parameter)"
-        if share > COLLINEAR
-        else f"the marginal ratio would have a standard deviation of {found.log_sd:.2g} in ln"
-    )
-    if min(sizes) == max(sizes) or min(tokens) == max(tokens):
-        one = "model size" if min(sizes) == max(sizes) else "amount of data"
+    """Says why the grid cannot answer, and which cells to add."""
+    sizes, tokens = {cell.parameters for cell in cells}, {cell.tokens for cell in cells}
+    if len(sizes) == 1 or len(tokens) == 1:
+        one = "model size" if len(sizes) == 1 else "amount of data"
         return (
             f"design refused: all cells have one {one}; expected 3 or more of both; "
-            f"add cells with other values of it, 3 times apart"
+            "add cells with other values of it, 3 times apart"
         )
-    corners = [
-        GridCell(min(sizes), max(tokens), recipe=cells[0].recipe),
-        GridCell(max(sizes), min(tokens), recipe=cells[0].recipe),
-    ]
-    known = {(cell.parameters, cell.tokens) for cell in cells}
-    new = [corner for corner in corners if (corner.parameters, corner.tokens) not in known]
-    if not new:
-        return (
-            f"design refused: {what}; expected at most {NO_ANSWER}; add seeds to the cells at the "
-            "corners, or values further apart in N and in D"
+    each, share = np.exp(facts.tokens - facts.parameters), collinearity(facts)
+    what = f"ln of the marginal ratio would have a standard deviation of {found.log_sd:.2g}"
+    if share > COLLINEAR:
+        what = (
+            f"N and D move together (squared correlation {share:.3f}, {each.min():.3g} to "
+            f"{each.max():.3g} tokens a parameter), so data cannot be told from model size"
         )
-    points = _points([*cells, *new], law)
-    weights = np.array([max(1, cell.seeds) for cell in (*cells, *new)], float)
-    covariance = _covariance(_jacobian(law, points), weights, noise)
-    better = _log_sd(law, covariance, found.at, cells[0].recipe)
-    said = " and ".join(f"N {one.parameters:.3g} with D {one.tokens:.3g}" for one in new)
+    new, better = _additions(cells, law, noise, found)
+    said = "; ".join(f"N {one.parameters:.3g} with D {one.tokens:.3g}" for one in new)
     return (
-        f"design refused: {what}, so no run of it can tell data from model size; add {said} "
-        f"(standard deviation of ln ratio {found.log_sd:.2g} -> {better:.2g})"
+        f"design refused: {what}; add {said} "
+        f"(standard deviation of ln ratio: {found.log_sd:.2g} now, {better:.2g} then)"
     )
+
+
+def _additions(
+    cells: Sequence[GridCell], law: FittedLaw, noise: float, found: Design
+) -> tuple[list[GridCell], float]:
+    """Returns the cells of the product grid that help most, one by one, and ln ratio's spread."""
+    sizes, tokens = (
+        np.quantile(sorted({getattr(cell, name) for cell in cells}), np.linspace(0, 1, 5))
+        for name in ("parameters", "tokens")
+    )
+    offered = [
+        GridCell(float(size), float(many), recipe=cells[0].recipe)
+        for size in sizes
+        for many in tokens
+    ]
+    new: list[GridCell] = []
+    best = found.log_sd
+    while len(new) < 2 or (best > NO_ANSWER / 2 and len(new) < _MOST_ADDED):
+        tried = [(_spread([*cells, *new, one], law, noise, found.at), one) for one in offered]
+        best, cell = min(tried, key=lambda pair: pair[0])
+        new.append(cell)
+    return new, best
+
+
+def _spread(
+    cells: Sequence[GridCell], law: FittedLaw, noise: float, at: tuple[float, float]
+) -> float:
+    weights = np.array([max(1, cell.seeds) for cell in cells], float)
+    covariance = _covariance(_jacobian(law, _points(cells, law)), weights, noise)
+    return _log_sd(law, covariance, at, cells[0].recipe)

@@ -16,7 +16,7 @@ import numpy as np
 from curation.errors import DataError, RecipeError, unknown_name
 from curation.study.forms import Array, Form, Places
 from curation.study.points import Points
-from curation.study.solver import TOLERANCE, Objective, minimise_all, minimise_one, scipy_part
+from curation.study.solver import TOLERANCE, Objective, minimise_all, minimise_one, scipy_parts
 
 DEFAULT_DELTA = 1e-3
 """As Hoffmann et al. have it, where seeds did not tell the noise."""
@@ -118,8 +118,16 @@ def chosen_delta(points: Points, settings: FitSettings) -> tuple[float, str]:
     return DEFAULT_DELTA, "default: too few repeated seeds to measure noise"
 
 
-def fit_point(form: Form, points: Points, settings: FitSettings) -> PointFit:
+def fit_point(
+    form: Form, points: Points, settings: FitSettings, *, polish: bool = True
+) -> PointFit:
     """Fits a form to runs.
+
+    Args:
+        form: What to fit.
+        points: The runs.
+        settings: How.
+        polish: Follow the best start by L-BFGS to the last digit; without, BFGS has to do.
 
     Raises:
         DataError: There are fewer runs than constants.
@@ -140,12 +148,12 @@ def fit_point(form: Form, points: Points, settings: FitSettings) -> PointFit:
     best = _best_starts(objective, starts)
     found = minimise_all(objective, best)
     agreeing = int((found.value <= found.value.min() * (1 + 1e-6)).sum())
-    winner = found.constants[int(np.argmin(found.value))]
-    constants, value, gradient = minimise_one(objective, winner)
-    last = minimise_all(objective, constants[None])
-    if last.value[0] * delta**2 <= value:
-        constants, value = last.constants[0], float(last.value[0]) * delta**2
-        gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
+    constants = found.constants[int(np.argmin(found.value))]
+    if polish:
+        constants, _ = minimise_one(objective, constants)
+    last = minimise_all(objective, constants[None])  # says what a further step would bring
+    constants, value = last.constants[0], float(last.value[0]) * delta**2
+    gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
     return PointFit(
         form, points, objective.whole(constants), free, delta, value, gradient,
         float(last.decrease[0]), len(starts), agreeing,
@@ -183,7 +191,7 @@ def _starts(form: Form, points: Points, settings: FitSettings, base: Array, free
 
 def _projected(form: Form, points: Points) -> Iterator[Array]:
     """Yields a start for each point of the form's grid, linear constants by least squares."""
-    nnls = scipy_part("optimize").nnls
+    nnls = scipy_parts()[0].nnls
     names = form.names(points.recipes)
     target = np.ones(len(points))
     for bends in form.bends():

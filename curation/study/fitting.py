@@ -9,7 +9,7 @@ import numpy as np
 from curation import __version__
 from curation.errors import DataError
 from curation.manifest import installed_versions
-from curation.study.bootstrap import resample
+from curation.study.bootstrap import interval, resample
 from curation.study.fit import (
     FitSettings,
     PointFit,
@@ -19,13 +19,11 @@ from curation.study.fit import (
 )
 from curation.study.forms import Array, Form
 from curation.study.identify import FEW_RUNS, condition, law_flags, profile_interval
-from curation.study.judge import Candidate, HeldOut, aicc, choose, leave_largest_out
+from curation.study.judge import REPEATED, Candidate, HeldOut, aicc, choose, leave_largest_out
 from curation.study.law import FORMS, FittedLaw, form_named
 from curation.study.points import Points
 from curation.study.ratio import Marginal, marginal
-
-_REPEATED = 1.01
-"""Tokens over unique tokens from which text counts as repeated."""
+from curation.study.solver import Objective, minimise_all
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def default_forms(points: Points) -> tuple[str, ...]:
     """Returns the names of the forms that apply to some runs."""
     facts = points.facts
     several = len(points.recipes) > 1
-    repeated = bool((facts.tokens - facts.unique > np.log(_REPEATED)).any())
+    repeated = bool((facts.tokens - facts.unique > np.log(REPEATED)).any())
     chosen = {
         "recipes-shared": several,
         "recipes": several,
@@ -131,16 +129,40 @@ def fit_law(
     record = _record(fit, own, excluded) | {"leave_largest_out": held and _held_json(held)}
     record["draws"] = {"many": own.draws, "seed": own.seed, "stuck": stuck, "of": "runs"}
     law = FittedLaw(form.name, parameters, draws, (), record, recipes)
-    ratios = _ratios(law, points)
-    record["marginal_ratio"] = {name: _ratio_json(one) for name, one in ratios.items()}
     flags = law_flags(fit, natural, draws)
-    flags += tuple(
+    ratios = _ratios(replace(law, flags=flags), points)
+    record["marginal_ratio"] = {name: _ratio_json(one) for name, one in ratios.items()}
+    record["resource_effect"] = _resource_effect(law, points)
+    flags += _stuck_flag(stuck, own.draws) + tuple(
         f"unidentified: marginal ratio of data to model{name and f' ({name})'}"
         for name, one in ratios.items()
         if draws and not one.identified
     )
     flags += tuple(f"held: {name}" for name in own.fixed if name not in settings.fixed)
     return replace(law, flags=flags), fit
+
+
+def _resource_effect(law: FittedLaw, points: Points) -> dict[str, float | None] | None:
+    """Returns what more devices do to loss at the largest run, if the law has a term for them."""
+    least, most = np.exp([points.facts.resources.min(), points.facts.resources.max()])
+    if law.form != "additive" or not most > least:
+        return None
+    size, tokens = largest_run(points)
+    ends = [law.loss(size, tokens, resources=many) for many in (least, most)]
+    drawn = [law.loss_draws(size, tokens, resources=many) for many in (least, most)]
+    found = interval(float(ends[1] - ends[0]), drawn[1] - drawn[0])
+    return {
+        "devices_from": float(least),
+        "devices_to": float(most),
+        "mid": found.mid,
+        "low": _finite(found.low),
+        "high": _finite(found.high),
+    }
+
+
+def _stuck_flag(stuck: int, draws: int) -> tuple[str, ...]:
+    """A few draws that wander off are the tail of an interval; many are no interval."""
+    return (f"not converged: {stuck} of {draws} draws",) if stuck > 0.05 * draws else ()
 
 
 def _with_held(form: Form, points: Points, settings: FitSettings) -> FitSettings:
@@ -153,12 +175,17 @@ def _with_held(form: Form, points: Points, settings: FitSettings) -> FitSettings
 
 def _ratios(law: FittedLaw, points: Points) -> dict[str, Marginal]:
     """Returns the marginal ratio at the largest run, for each recipe that the law tells apart."""
-    place = max(range(len(points)), key=lambda row: (points.compute[row], points.cells[row]))
-    size = float(np.exp(points.facts.parameters[place]))
-    tokens = float(np.exp(points.facts.tokens[place]))
+    size, tokens = largest_run(points)
     differ = form_named(law.form).recipes_differ
     names = law.recipes if differ else ("",)
     return {name: marginal(law, size, tokens, recipe=name if differ else None) for name in names}
+
+
+def largest_run(points: Points) -> tuple[float, float]:
+    """Returns N and D of the run with the largest N D."""
+    place = max(range(len(points)), key=lambda row: (points.compute[row], points.cells[row]))
+    facts = points.facts
+    return float(np.exp(facts.parameters[place])), float(np.exp(facts.tokens[place]))
 
 
 def _ratio_json(one: Marginal) -> dict[str, Any]:
@@ -229,7 +256,7 @@ def _record(
         "noise_of_likelihood": scale,
         "r2": _explained(fit),
         "condition": _finite(condition(fit)),
-        "sensitivity": _sensitivity(fit, settings),
+        "sensitivity": _sensitivity(fit),
         "profiles": _profiles(fit),
         "versions": {"curation": __version__, **installed_versions(("numpy", "scipy"))},
     }
@@ -243,12 +270,14 @@ def _explained(fit: PointFit) -> float:
     return 1.0 - float((rest**2).sum()) / total if total else 0.0
 
 
-def _sensitivity(fit: PointFit, settings: FitSettings) -> dict[str, dict[str, float]]:
-    """Returns the constants under four times less and more delta."""
+def _sensitivity(fit: PointFit) -> dict[str, dict[str, float]]:
+    """Returns the constants under four times less and more delta, from the best ones."""
     found = {}
+    weights = np.ones(len(fit.points))
     for delta in (fit.delta / 4, fit.delta * 4):
-        again = fit_point(fit.form, fit.points, replace(settings, delta=delta))
-        natural = fit.form.natural(again.theta, fit.points.recipes)
+        objective = Objective(fit.form, fit.points, delta, fit.theta, fit.free, weights)
+        again = minimise_all(objective, fit.theta[fit.free][None])
+        natural = fit.form.natural(objective.whole(again.constants[0]), fit.points.recipes)
         found[f"{delta:.6g}"] = {name: float(value) for name, value in natural.items()}
     return found
 

@@ -12,7 +12,7 @@ import numpy as np
 from curation.study.bootstrap import interval
 from curation.study.fit import PointFit
 from curation.study.forms import Array, Facts
-from curation.study.solver import Objective, minimise_all, scipy_part
+from curation.study.solver import Objective, minimise_all, scipy_parts
 
 COLLINEAR = 0.98
 """Squared correlation of ln N and ln D from which they are one."""
@@ -111,7 +111,7 @@ def profile_interval(fit: PointFit, name: str) -> tuple[float | None, float | No
     place = names.index(name)
     freedom = max(1, len(fit.points) - len(fit.free))
     scale = 2 * fit.objective / freedom
-    bound = fit.objective + 0.5 * scale * float(scipy_part("special").stdtrit(freedom, 0.975) ** 2)
+    bound = fit.objective + 0.5 * scale * float(scipy_parts()[1].stdtrit(freedom, 0.975) ** 2)
     ends = [_profile_end(fit, place, bound, sign) for sign in (-1.0, 1.0)]
     return ends[0], ends[1]
 

@@ -9,10 +9,12 @@ from curation.errors import DataError
 from curation.study.fit import FitSettings, PointFit, fit_point
 from curation.study.forms import Array, Form
 from curation.study.points import Points
-from curation.study.solver import scipy_part
+from curation.study.solver import scipy_parts
 
 HELD_OUT = 0.2
 """Share of the runs that the largest held out are."""
+REPEATED = 1.01
+"""Tokens over unique tokens from which text counts as repeated."""
 EQUAL = 0.1
 """Forms whose error is at most this share above the best are equal, and AICc chooses."""
 
@@ -31,8 +33,8 @@ class HeldOut:
 def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> HeldOut | None:
     """Fits all but the runs with the largest N D and predicts those.
 
-    A fifth of the runs is held out, all runs of equal N D together. None where too few are left
-    for the form's constants.
+    A fifth of the runs is held out, those of equal N D together (`largest`). None where too few are
+    left for the form's constants.
     """
     held = largest(points)
     rest = points.take(np.flatnonzero(~held))
@@ -42,7 +44,7 @@ def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> Held
     if len(rest) <= free or not held.any():
         return None
     try:
-        fit = fit_point(form, rest, settings)
+        fit = fit_point(form, rest, settings, polish=False)
     except DataError:
         return None
     out = points.take(np.flatnonzero(held))
@@ -52,13 +54,21 @@ def leave_largest_out(form: Form, points: Points, settings: FitSettings) -> Held
 
 
 def largest(points: Points) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    """Marks the runs with the largest N D, a fifth of all and those that are as large."""
+    """Marks the largest fifth by N D, and all that are as large; of each recipe by itself.
+
+    Runs with repeats are a group of their own: were all of them held out, no law could have learnt
+    what a repeat is worth.
+    """
     compute = np.round(points.compute, 6)
-    levels, counts = np.unique(compute, return_counts=True)
-    wanted = max(1, round(HELD_OUT * len(points)))
-    above = np.cumsum(counts[::-1])[::-1]  # runs at this compute or more
-    fitting = levels[above >= wanted]
-    return np.asarray(compute >= fitting[-1])
+    repeated = points.facts.tokens - points.facts.unique > np.log(REPEATED)
+    group = 2 * points.facts.recipe + repeated
+    held = np.zeros(len(points), bool)
+    for one in np.unique(group):
+        mine = np.flatnonzero(group == one)
+        wanted = round(HELD_OUT * len(mine))
+        if wanted:
+            held[mine] = compute[mine] >= np.sort(compute[mine])[-wanted]
+    return held
 
 
 def aicc(fit: PointFit) -> tuple[float, float]:
@@ -78,7 +88,7 @@ def aicc(fit: PointFit) -> tuple[float, float]:
 
 def _best_scale(residuals: Array, delta: float) -> tuple[float, float]:
     """Returns the scale with the least negative logarithm of likelihood, and that."""
-    erf = scipy_part("special").erf
+    optimize, special = scipy_parts()
     size = np.abs(residuals)
     huber = np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta)).sum()
 
@@ -87,11 +97,11 @@ def _best_scale(residuals: Array, delta: float) -> tuple[float, float]:
         bend = delta / scale
         # Both ends in one: far tails of a tiny scale are no longer a number.
         tails = np.exp(-0.5 * min(bend, 35.0) ** 2) * 2 / bend
-        width = np.sqrt(2 * np.pi) * erf(bend / np.sqrt(2)) + tails
+        width = np.sqrt(2 * np.pi) * special.erf(bend / np.sqrt(2)) + tails
         return float(len(residuals) * (log_scale + np.log(width)) + huber / scale**2)
 
     typical = float(np.log(np.sqrt(np.mean(residuals**2)) + 1e-12))
-    found = scipy_part("optimize").minimize_scalar(
+    found = optimize.minimize_scalar(
         negative, bounds=(typical - 6, typical + 4), method="bounded", options={"xatol": 1e-10}
     )
     return float(np.exp(found.x)), float(found.fun)

@@ -11,6 +11,8 @@ from curation.study.forms import Array, Columns, Facts, Form, log_sum
 _STEPS = tuple(float(value) for value in np.geomspace(0.08, 1.6, 7))
 _REFERENCES = (float(np.log(1e6)), float(np.log(1e8)), 0.0)
 """ln of N, D and R where the internal constants of the additive law are read: one device."""
+_STEEPEST = 4.0
+"""A power beyond this is a step between two values; where a term does nothing, its power drifts."""
 _LEAST = 1e-3
 """Below this the additive law has no logarithm worth the name; it goes on along its tangent."""
 
@@ -141,7 +143,7 @@ class AdditiveForm(Form):
         names = (("a", "g"), ("b", "d"), ("e", "eps"))
         for term, (factor, power) in enumerate(names):
             slope, bend = theta[..., 1 + 2 * term], theta[..., 2 + 2 * term]
-            bend = np.where(np.abs(bend) < 1e-9, 1e-9, bend)
+            bend = np.clip(np.where(np.abs(bend) < 1e-9, 1e-9, bend), -_STEEPEST, _STEEPEST)
             found[factor] = slope / bend * np.exp(-bend * _REFERENCES[term])
             found[power] = 1.0 - bend if power == "g" else bend
             floor = floor + slope / bend
@@ -166,7 +168,9 @@ class AdditiveForm(Form):
         known = (facts.parameters, facts.tokens, facts.resources)
         for term, (log, reference) in enumerate(zip(known, _REFERENCES, strict=True)):
             slope = _column(theta, 1 + 2 * term)
-            curve, by_bend = _box_cox(log - reference, _column(theta, 2 + 2 * term))
+            bend = _column(theta, 2 + 2 * term)
+            curve, by_bend = _box_cox(log - reference, np.clip(bend, -_STEEPEST, _STEEPEST))
+            by_bend = np.where(np.abs(bend) < _STEEPEST, by_bend, 0.0)
             value = value - slope * curve
             derivatives += [-curve, -slope * by_bend]
         gradient = np.stack(np.broadcast_arrays(*derivatives, value)[:-1], axis=-1)

@@ -36,14 +36,16 @@ class Marginal:
     log_sd: float
     """Standard deviation of ln ratio over the draws; infinite where a draw has no such ratio, NaN
     without draws."""
+    collinear: bool
+    """True where the law's runs could not tell N from D: then draws agree by assumption alone."""
     parameter_draws: Array
     token_draws: Array
     repeat_draws: Array
 
     @property
     def identified(self) -> bool:
-        """True where the draws agree on the ratio well enough to decide anything."""
-        return bool(self.log_sd <= NO_ANSWER)
+        """True where the runs tell N from D, and the draws agree on the ratio well enough."""
+        return bool(self.log_sd <= NO_ANSWER) and not self.collinear
 
     def per_flop(self, flops: float | None = None) -> tuple[Interval, Interval]:
         """Returns d loss / d FLOP through a bigger model and through more text.
@@ -115,6 +117,7 @@ def marginal(
         by_repeats=by_repeats,
         ratio=ratio,
         log_sd=_log_sd(drawn[1], drawn[0]),
+        collinear=any(flag.startswith("collinear") for flag in law.flags),
         parameter_draws=drawn[0],
         token_draws=drawn[1],
         repeat_draws=drawn[2],

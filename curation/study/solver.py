@@ -21,6 +21,8 @@ TOLERANCE = 1e-10
 _LONGEST = 3.0
 """Longest step in any constant; most are logarithms."""
 _RIDGE = 1e-9
+_TURNS = 5
+"""Times that L-BFGS starts anew with fresh curvature; in a valley without a floor it ends here."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def _inverse(objective: Objective, constants: Array) -> Array:
     return np.linalg.inv(curvature + _RIDGE * scale * np.eye(size))
 
 
-def minimise_one(objective: Objective, start: Array) -> tuple[Array, float, float]:
+def minimise_one(objective: Objective, start: Array) -> tuple[Array, float]:
     """Minimises from one start by scipy's L-BFGS, in coordinates where the curvature is round.
 
     Args:
@@ -190,27 +192,25 @@ def minimise_one(objective: Objective, start: Array) -> tuple[Array, float, floa
         start: `[k]`.
 
     Returns:
-        Constants `[k]`, the summed Huber loss, and the greatest derivative of it by a constant.
+        Constants `[k]`, and their value in units of delta squared.
 
     Raises:
         RecipeError: scipy is not installed.
     """
-    minimize = scipy_part("optimize").minimize
+    optimize, _ = scipy_parts()
     best, value = np.array(start, float), np.inf
-    for _ in range(20):
+    for _ in range(_TURNS):
         turn = _square_root(_inverse(objective, best[None])[0])
         function = _turned(objective, best, turn)
-        found = minimize(
+        found = optimize.minimize(
             function, np.zeros(len(start)), jac=True, method="L-BFGS-B",
-            options={"maxiter": 2000, "maxfun": 4000, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-9},
+            options={"maxiter": 400, "maxfun": 600, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-9},
         )  # fmt: skip
         step, last = turn @ found.x, value
         best, value = best + step, float(found.fun)
         if last - value <= 1e-13 * abs(value):
             break
-    _, slope = objective(best[None])
-    unit = objective.delta**2
-    return best, value * unit, float(np.abs(slope).max(initial=0.0)) * unit
+    return best, value
 
 
 def _turned(
@@ -229,18 +229,17 @@ def _square_root(matrix: Array) -> Array:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 1e-12)))
 
 
-def scipy_part(name: str) -> Any:
-    """Imports a part of scipy.
+def scipy_parts() -> tuple[Any, Any]:
+    """Imports what fits need of scipy: its minimisers and its special functions.
 
     Raises:
         RecipeError: scipy is not installed.
     """
-    from importlib import import_module
-
     try:
-        return import_module(f"scipy.{name}")
+        from scipy import optimize, special
     except ImportError as error:
         raise RecipeError(
             f"fitting laws needs scipy, which cannot be imported ({error}); "
             "run: pip install 'curation[study]'"
         ) from error
+    return optimize, special
