@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+import flows.advising
 import flows.extractor
 import flows.laws
 import flows.quality

@@ -120,7 +120,7 @@ def tuning_flops(
     """
     if not 0 <= trainable <= parameters:
         raise RecipeError(
-            f"trainable parameters: found {trainable:g}; expected 0 to {parameters:g}, all there are"
+            f"trainable: found {trainable:g}; expected 0 to {parameters:g}, all that there are"
         )
     return (2.0 * parameters * (1 + backward_share) + 2.0 * trainable) * tokens
 

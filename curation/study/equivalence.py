@@ -10,85 +10,25 @@ from typing import Any
 
 import numpy as np
 
+from curation.study.comparing import equivalence
 from curation.study.costs import HOUR, Terms
-from curation.study.marginal import Estimate, Floats, Law, Point, count_draws
-
-GRID = 401
-DECADES = 3.0
-"""Factors outside of 1/1000 to 1000 are given as 0 or infinity."""
+from curation.study.law import FittedLaw
+from curation.study.predict import Estimate, Floats, Point, told_apart
 
 
-def _curves(law: Law, point: Point, recipe: str, tokens: Floats) -> Floats:
-    """Returns losses [1 + draws, tokens] of a recipe at the point's size; the first row is mid."""
-    options = {"recipe": recipe, "unique_tokens": tokens}
-    sizes = np.full_like(tokens, point.parameters)
-    mid = np.asarray(law.loss(sizes, tokens, **options))[None]
-    if not count_draws(law):
-        return mid
-    return np.concatenate([mid, np.asarray(law.loss_draws(sizes, tokens, **options))])
-
-
-def equivalence(law: Law, point: Point, baseline: str, recipe: str) -> Estimate:
-    """Returns by what factor the baseline's tokens must grow to match a recipe, by a law.
+def by_law(law: FittedLaw, point: Point, baseline: str, recipe: str) -> Estimate | None:
+    """Returns the factor that a law predicts; None if it does not tell both recipes apart.
 
     Args:
-        law: Knows both recipes.
+        law: That may know both recipes.
         point: Size and tokens of the recipe.
         baseline: Name of the recipe that is compared with.
         recipe: Name of the recipe whose worth is asked.
     """
-    factors = np.logspace(-DECADES, DECADES, GRID)
-    curves = _curves(law, point, baseline, point.tokens * factors)
-    targets = _curves(law, point, recipe, np.array([point.tokens]))[:, 0]
-    found = np.array([_meet(factors, c, t) for c, t in zip(curves, targets, strict=True)])
-    return Estimate(float(found[0]), found[1:])
-
-
-def _meet(factors: Floats, losses: Floats, target: float) -> float:
-    """Returns where a curve that falls from left to right meets a loss."""
-    if target < losses[-1]:
-        return math.inf
-    if target > losses[0]:
-        return 0.0
-    logs = np.interp(target, losses[::-1], np.log(factors)[::-1])
-    return float(np.exp(logs))
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """Where two recipes change places at one model size."""
-
-    recipes: tuple[str, str]
-    tokens: Estimate
-    """Infinite in draws in which they do not cross within the span."""
-    share: float
-    """Of the draws in which they cross; of the point alone where there are no draws."""
-    first: str
-    """The better one at fewer tokens."""
-
-
-def crossing(law: Law, point: Point, pair: tuple[str, str], span: float = 2.0) -> Crossing | None:
-    """Returns where two recipes cross, within `span` decades of the point's tokens each way.
-
-    None if they cross neither at the point estimate nor in one of twenty draws.
-    """
-    tokens = point.tokens * np.logspace(-span, span, GRID)
-    gaps = _curves(law, point, pair[0], tokens) - _curves(law, point, pair[1], tokens)
-    found = np.array([_sign_change(tokens, gap) for gap in gaps])
-    share = float(np.isfinite(found[1:] if len(found) > 1 else found).mean())
-    if not math.isfinite(found[0]) and share < 0.05:
+    if not {baseline, recipe} <= set(told_apart(law)):
         return None
-    first = pair[0] if gaps[0, 0] < 0 else pair[1]
-    return Crossing(pair, Estimate(float(found[0]), found[1:]), share, first)
-
-
-def _sign_change(tokens: Floats, gap: Floats) -> float:
-    places = np.flatnonzero(np.sign(gap[1:]) * np.sign(gap[:-1]) < 0)
-    if not len(places):
-        return math.inf
-    k = int(places[0])
-    part = gap[k] / (gap[k] - gap[k + 1])
-    return float(np.exp(np.log(tokens[k]) * (1 - part) + np.log(tokens[k + 1]) * part))
+    found = equivalence(law, recipe, baseline, point.parameters, point.tokens)
+    return Estimate(found.factor.mid, found.draws)
 
 
 @dataclass(frozen=True)
@@ -141,13 +81,11 @@ class Pair:
     """Of the baseline's log loss in log tokens there: how noise becomes factor."""
 
 
-def measured_pairs(
-    runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str
-) -> list[Pair]:
+def measured_pairs(runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str) -> list[Pair]:
     """Returns factors of equivalence from runs alone: lines through the baseline's points.
 
-    At each size the baseline's mean log loss is joined by lines over log tokens; the outermost lines
-    are prolonged by half of their length, and what lies further out is left out.
+    At each size the baseline's mean log loss is joined by lines over log tokens; the outermost
+    lines are prolonged by half of their length, and what lies further out is left out.
 
     Args:
         runs: Rows of done runs with one epoch, one device.
@@ -205,8 +143,8 @@ def measured_equivalence(
 ) -> Estimate | None:
     """Returns the geometric mean of measured factors, with draws that resample pairs and noise.
 
-    The noise of a factor is the seed noise of two losses over the slope of the curve. Without a noise
-    floor there are no draws, so no interval: the spread over cells alone says too little.
+    The noise of a factor is the seed noise of two losses over the slope of the curve. Without a
+    noise floor there are no draws, so no interval: the spread over cells alone says too little.
 
     Args:
         pairs: From `measured_pairs`.

@@ -1,4 +1,4 @@
-"""What the runs say by themselves, before any law: noise between seeds, gaps, failed cells, traps."""
+"""What the runs say by themselves, before any law: noise, gaps, failed cells, traps."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.study.marginal import Estimate
+from curation.study.predict import Estimate
 
 Run = Mapping[str, Any]
 LEAST_STEPS = 1000
@@ -105,7 +105,15 @@ _SEEDS = ("seed", "seed_init", "seed_order", "seed_sampling")
 
 
 def _cell(run: Run) -> tuple[Any, ...]:
-    names = ("recipe", "parameters", "tokens", "unique_tokens", "devices", "batch_tokens", "precision")
+    names = (
+        "recipe",
+        "parameters",
+        "tokens",
+        "unique_tokens",
+        "devices",
+        "batch_tokens",
+        "precision",
+    )
     return tuple(run[name] for name in names)
 
 
@@ -127,9 +135,7 @@ class Gap:
         return abs(self.log_ratio) > self.half_width
 
 
-def largest_gap(
-    runs: Sequence[Run], baseline: str, recipe: str, noise: Noise | None
-) -> Gap | None:
+def largest_gap(runs: Sequence[Run], baseline: str, recipe: str, noise: Noise | None) -> Gap | None:
     """Returns the gap at the largest size that both have, at the most tokens there.
 
     Args:
@@ -196,9 +202,7 @@ def rank_agreement(runs: Sequence[Run]) -> list[Agreement]:
     found = []
     for size in sizes[:-1]:
         pairs = list(combinations(sorted(tables[size].keys() & last.keys()), 2))
-        right = sum(
-            (tables[size][a] < tables[size][b]) == (last[a] < last[b]) for a, b in pairs
-        )
+        right = sum((tables[size][a] < tables[size][b]) == (last[a] < last[b]) for a, b in pairs)
         found.append(Agreement(size, right, len(pairs)))
     return found
 

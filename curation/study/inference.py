@@ -107,7 +107,7 @@ class DailyCost:
     busy_hours: Range
     """Device-hours a day that are worked."""
     devices: int
-    """Whole devices that are held day and night for it: speed at mid, and memory for the weights."""
+    """Whole devices held day and night for it: for the speed at mid, and to hold the weights."""
     busy_dollars: Range | None
     """Paying for worked hours only; None: the price is unknown."""
     held_dollars: Range | None

@@ -1,141 +1,36 @@
 """What the next dollar buys: lower loss per dollar of each way to spend it, with intervals.
 
-All ways are described alike: what the loss gains, and which quantities with a price it takes, both per
-unit of the logarithm of what grows (so that nothing depends on the units of N and D). Returns,
-ratios and the prices at which a choice flips then follow for each draw of the law by themselves.
+All ways are described alike: what the loss gains, and which quantities with a price it takes, both
+per unit of the logarithm of what grows (so that nothing depends on the units of N and D). Returns,
+ratios and the prices at which a choice flips then follow for each draw of the law.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from curation.study.costs import HOUR, Terms
+from curation.study.predict import (
+    Estimate,
+    Floats,
+    Law,
+    Point,
+    knows_repeats,
+    predict,
+    told_apart,
+)
 from curation.study.prices import Range
 
-Floats = NDArray[np.float64]
 STEP = 0.01
 """Of a logarithm, for central differences: their error is below 1e-5 of a power law's slope."""
-UNITS = {"hour": "device-hour", "text": "million tokens of text", "curation": "million tokens"}
-
-
-class Law(Protocol):
-    """A fitted or published law, as `curation.study.laws.FittedLaw` is."""
-
-    @property
-    def form(self) -> str:
-        """Its form: chinchilla, tied, recipes, data-constrained ..."""
-
-    @property
-    def draws(self) -> Mapping[str, Floats]:
-        """Draws of each parameter, of equal length; may be empty."""
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What its data does not identify."""
-
-    @property
-    def record(self) -> Mapping[str, Any]:
-        """How it was made."""
-
-    @property
-    def recipes(self) -> tuple[str, ...]:
-        """Names that it tells apart; may be empty."""
-
-    def loss(self, parameters: Any, tokens: Any, **options: Any) -> Floats:
-        """Returns the point prediction."""
-
-    def loss_draws(self, parameters: Any, tokens: Any, **options: Any) -> Floats:
-        """Returns predictions with a first axis of draws."""
-
-
-def count_draws(law: Law) -> int:
-    """Returns how many draws a law has."""
-    return min(map(len, law.draws.values()), default=0)
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where the money stands now."""
-
-    parameters: float
-    tokens: float
-    """Presented, repeats included."""
-    unique_tokens: float | None = None
-    """None: as many as are presented."""
-    recipe: str | None = None
-
-    @property
-    def unique(self) -> float:
-        """Unique tokens."""
-        return self.tokens if self.unique_tokens is None else self.unique_tokens
-
-    @property
-    def epochs(self) -> float:
-        """Times that each token is seen."""
-        return self.tokens / self.unique
-
-    def grown(self, *, parameters: float = 0, tokens: float = 0, unique: float = 0) -> "Point":
-        """Returns the point with logarithms that are larger by so much."""
-        return Point(
-            self.parameters * math.exp(parameters),
-            self.tokens * math.exp(tokens),
-            self.unique * math.exp(unique),
-            self.recipe,
-        )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A point and its draws; without draws it has no interval."""
-
-    mid: float
-    draws: Floats = field(default_factory=lambda: np.empty(0))
-
-    def interval(self, share: float = 0.95) -> tuple[float, float] | None:
-        """Returns the central interval of the draws; None if there are none."""
-        usable = self.draws[~np.isnan(self.draws)]
-        if not len(usable):
-            return None
-        tail = (1 - share) / 2
-        low, high = np.quantile(usable, [tail, 1 - tail], method="inverted_cdf")
-        return float(low), float(high)
-
-    def as_json(self) -> dict[str, float | None]:
-        """Returns mid, low and high (95%)."""
-        found = self.interval()
-        return {
-            "mid": self.mid,
-            "low": found[0] if found else None,
-            "high": found[1] if found else None,
-        }
-
-
-def predict(law: Law, point: Point) -> Estimate:
-    """Returns the loss at a point."""
-    options: dict[str, Any] = {"unique_tokens": point.unique}
-    if law.recipes:
-        options["recipe"] = point.recipe or law.recipes[0]
-    mid = float(np.asarray(law.loss(point.parameters, point.tokens, **options)))
-    if not count_draws(law):
-        return Estimate(mid)
-    draws = law.loss_draws(point.parameters, point.tokens, **options)
-    return Estimate(mid, np.asarray(draws, dtype=np.float64).reshape(-1))
-
-
-def knows_repeats(law: Law, point: Point) -> bool:
-    """Whether the law tells repeated tokens from fresh ones."""
-    fresh = replace(point, unique_tokens=point.tokens)
-    repeated = replace(point, unique_tokens=point.tokens / 8)
-    return predict(law, fresh).mid != predict(law, repeated).mid
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to spend: what it gains and what it takes, for one unit of a logarithm (or one step)."""
+    """A way to spend: what it gains and takes, for one unit of a logarithm (or one step)."""
 
     name: str
     side: str
@@ -198,7 +93,7 @@ def effective_hour(terms: Terms) -> Range | None:
         return None
     speed = terms.flops_per_second
     hour = terms.hour
-    return Range(
+    return Range.around(
         hour.low * speed.mid / speed.high, hour.mid, hour.high * speed.mid / speed.low
     )
 
@@ -294,7 +189,8 @@ def _devices(law: Law, point: Point, terms: Terms) -> Way:
 
 def best_recipe(law: Law, point: Point) -> str | None:
     """Returns the recipe with the least loss at a point among the law's others; None: no other."""
-    others = [name for name in law.recipes if name != (point.recipe or law.recipes[0])]
+    known = told_apart(law)
+    others = [name for name in known if name != (point.recipe or known[0])]
     return min(
         others, key=lambda name: (predict(law, replace(point, recipe=name)).mid, name), default=None
     )
@@ -308,9 +204,10 @@ def _curation(law: Law, point: Point, terms: Terms, better: str | None) -> Way:
         return Way("curation", "data", None, {}, {}, why)
     before, after = predict(law, point), predict(law, replace(point, recipe=better))
     draws = before.draws - after.draws if len(before.draws) else before.draws
-    prices = {"curation": _step_price(terms, point.recipe or law.recipes[0], better)}
+    now = point.recipe or told_apart(law)[0]
+    prices = {"curation": _step_price(terms, now, better)}
     gain = Estimate(before.mid - after.mid, draws)
-    name = f"curation ({point.recipe or law.recipes[0]} to {better})"
+    name = f"curation ({now} to {better})"
     return Way(name, "data", gain, {"curation": point.unique}, prices)
 
 
@@ -331,8 +228,7 @@ def _step_price(terms: Terms, now: str, better: str) -> Range | None:
     if less is None or more is None:
         return None
     mid = max(0.0, more.mid - less.mid)
-    low = min(mid, max(0.0, more.low - less.low))
-    return Range(low, mid, max(mid, more.high - less.high))
+    return Range.around(max(0.0, more.low - less.low), mid, more.high - less.high)
 
 
 def _plus(one: Range | None, other: Range | None) -> Range | None:
@@ -342,7 +238,8 @@ def _plus(one: Range | None, other: Range | None) -> Range | None:
 def price_draws(prices: Mapping[str, Range | None], count: int) -> dict[str, Floats]:
     """Returns `count` values of each known price, spread evenly over its range.
 
-    A low-discrepancy sequence (powers of the generalised golden ratio): no random state, and equal for equal ranges.
+    A low-discrepancy sequence (powers of the generalised golden ratio): no random state, and the
+    same values for the same ranges.
     """
     known = {name: price for name, price in sorted(prices.items()) if price is not None}
     root = 2.0
@@ -393,74 +290,3 @@ def _quotient(first: Floats, second: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         found = top / bottom
     return np.where((top == 0) & (bottom == 0), 1.0, found)
-
-
-@dataclass(frozen=True)
-class Flip:
-    """The price at which two ways return the same."""
-
-    price: str
-    """Name of the price."""
-    unit: str
-    at: Estimate
-    """US$ per unit; infinite in draws in which no price flips the choice."""
-    now: Range | None
-    above: str
-    """The better way when the price is higher."""
-    below: str
-
-    def sentence(self) -> str:
-        """Says it."""
-        if not math.isfinite(self.at.mid):
-            return f"no price of a {self.unit} flips it"
-        return f"{self.above} is better if a {self.unit} costs more than ${self.at.mid:.3g}"
-
-
-def flip(first: Way, second: Way, price: str) -> Flip | None:
-    """Returns the price at which two ways return the same; None if it cannot be known.
-
-    Both cost `fixed + uses x price`, so that the equation of their returns is linear in the price.
-    Other prices are at mid.
-    """
-    if first.gain is None or second.gain is None:
-        return None
-    others = {*first.missing(), *second.missing()} - {price}
-    if others or (not first.uses.get(price) and not second.uses.get(price)):
-        return None
-    scale = 1e6 if price in ("text", "curation") else 1.0
-    solved = [
-        _solve(one, other, first, second, price)
-        for one, other in (
-            (np.array([first.gain.mid]), np.array([second.gain.mid])),
-            (first.gain.draws, second.gain.draws),
-        )
-    ]
-    at = Estimate(float(solved[0][0]) * scale, solved[1] * scale)
-    now = first.prices.get(price) or second.prices.get(price)
-    dearer = _uses_more(first, second, price)
-    above, below = (second.name, first.name) if dearer else (first.name, second.name)
-    return Flip(price, UNITS[price], at, now and now * scale, above, below)
-
-
-def _fixed(way: Way, price: str) -> float:
-    """Returns the dollars that do not depend on a price."""
-    return sum(
-        used * known.mid
-        for name, used in way.uses.items()
-        if name != price and used and (known := way.prices[name]) is not None
-    )
-
-
-def _solve(one: Floats, other: Floats, first: Way, second: Way, price: str) -> Floats:
-    top = other * _fixed(first, price) - one * _fixed(second, price)
-    bottom = one * second.uses.get(price, 0.0) - other * first.uses.get(price, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = top / bottom
-    return np.where(np.isfinite(found) & (found > 0), found, np.inf)
-
-
-def _uses_more(first: Way, second: Way, price: str) -> bool:
-    """Whether a rise of the price hurts the first more: by its share of the dollars."""
-    return first.uses.get(price, 0.0) * _fixed(second, price) > second.uses.get(
-        price, 0.0
-    ) * _fixed(first, price)

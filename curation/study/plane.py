@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.study.costs import Terms
-from curation.study.marginal import Floats, Law, Point, knows_repeats
+from curation.study.predict import Floats, Law, Point, knows_repeats, law_recipe
 
 SIZES = 160
 """Model sizes that are tried for each pair, evenly in their logarithm."""
@@ -45,18 +45,19 @@ class Plane:
         return not (self.in_tokens or self.in_flops)
 
 
-def best_losses(law: Law, point: Point, unique: Floats, flops: Floats) -> Floats:
+def best_losses(law: Law, point: Point, owned: Floats, flops: Floats) -> Floats:
     """Returns the least loss over model sizes for unique tokens and FLOPs of equal shape."""
     sizes = point.parameters * np.logspace(-REACH, REACH, SIZES)
     spent = np.asarray(flops, dtype=np.float64)[..., None]
-    fresh = np.broadcast_to(np.asarray(unique, dtype=np.float64)[..., None], (*spent.shape[:-1], 1))
+    fresh = np.broadcast_to(np.asarray(owned, dtype=np.float64)[..., None], (*spent.shape[:-1], 1))
     tokens = spent / (6.0 * sizes)
     if not knows_repeats(law, point):
         tokens = np.minimum(tokens, fresh)
-    options = {"recipe": point.recipe or law.recipes[0]} if law.recipes else {}
     grid = np.broadcast_to(sizes, tokens.shape)
-    losses = law.loss(grid, tokens, unique_tokens=np.minimum(fresh, tokens), **options)
-    return np.asarray(losses).min(axis=-1)
+    unique = np.minimum(fresh, tokens)
+    losses = law.loss(grid, tokens, unique_tokens=unique, recipe=law_recipe(law, point.recipe))
+    least: Floats = np.asarray(losses, dtype=np.float64).min(axis=-1)
+    return least
 
 
 def plane(law: Law, point: Point, terms: Terms, steps: int = 40) -> Plane:

@@ -39,16 +39,21 @@ class Range:
         """Returns the range of a value that is known."""
         return cls(value, value, value)
 
+    @classmethod
+    def around(cls, low: float, mid: float, high: float) -> Self:
+        """Returns a range of computed ends, which rounding may have put past the middle."""
+        return cls(min(low, mid), mid, max(mid, high))
+
     def __add__(self, other: "Range") -> "Range":
-        return Range(self.low + other.low, self.mid + other.mid, self.high + other.high)
+        return Range.around(self.low + other.low, self.mid + other.mid, self.high + other.high)
 
     def __mul__(self, factor: "float | Range") -> "Range":
         by = factor if isinstance(factor, Range) else Range.exact(factor)
-        return Range(self.low * by.low, self.mid * by.mid, self.high * by.high)
+        return Range.around(self.low * by.low, self.mid * by.mid, self.high * by.high)
 
     def __truediv__(self, divisor: "float | Range") -> "Range":
         by = divisor if isinstance(divisor, Range) else Range.exact(divisor)
-        return Range(self.low / by.high, self.mid / by.mid, self.high / by.low)
+        return Range.around(self.low / by.high, self.mid / by.mid, self.high / by.low)
 
     def at(self, shares: Floats) -> Floats:
         """Returns values of the range: 0 gives low, 0.5 mid, 1 high, on logarithmic scales."""

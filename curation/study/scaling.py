@@ -1,4 +1,4 @@
-"""How well more devices work together: efficiency, its interval, and the loss that must not change."""
+"""How well more devices work together: efficiency, and the loss that must not change."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curation.study.evidence import Noise, Run, t95
-from curation.study.marginal import Estimate, Floats
+from curation.study.predict import Estimate, Floats
 
 LEAST_COUNTS = 4
 """Device counts that the Universal Scalability Law needs: it has three constants."""
@@ -105,7 +105,7 @@ def _ratio_of_medians(speeds: Sequence[Sequence[float]], devices: int) -> Estima
 
 @dataclass(frozen=True)
 class Scalability:
-    """Gunther's Universal Scalability Law: X(k) = X(1) k / (1 + sigma (k - 1) + kappa k (k - 1))."""
+    """Gunther's Universal Scalability Law: X(1) k / (1 + sigma (k - 1) + kappa k (k - 1))."""
 
     sigma: float
     """Contention: the share of the work that is not parallel (Amdahl)."""

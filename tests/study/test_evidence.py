@@ -7,8 +7,7 @@ import pytest
 
 from curation.study.costs import Terms
 from curation.study.equivalence import (
-    crossing,
-    equivalence,
+    by_law,
     measured_equivalence,
     measured_pairs,
     worth,
@@ -22,12 +21,12 @@ from curation.study.evidence import (
     t95,
     usable,
 )
-from curation.study.marginal import Estimate, Point
 from curation.study.plane import best_losses, plane
+from curation.study.predict import Estimate, Point
 from curation.study.prices import Range
 from curation.study.runs import make_runs
 from curation.study.scaling import efficiencies, scalability
-from tests.study.doubles import EPOCH, PlainLaw, epoch_law, recipe_law
+from tests.study.doubles import EPOCH, epoch_law, recipe_law
 from tests.study.rows import study, study_rows
 
 # --- evidence ----------------------------------------------------------------------------------
@@ -105,20 +104,24 @@ def test_documents_are_compared_in_pairs(tmp_path):
 
 def test_the_factor_of_a_law_by_hand():
     # B_clean = 0.8 B_raw: raw needs (1 / 0.8)^(1 / beta) times the tokens.
-    found = equivalence(recipe_law(0.8), Point(1e9, 20e9), "raw", "clean")
+    found = by_law(recipe_law(0.8), Point(1e9, 20e9), "raw", "clean")
     assert found.mid == pytest.approx((1 / 0.8) ** (1 / EPOCH["beta"]), rel=1e-4)
     low, high = found.interval()
     assert 1 < low < found.mid < high
 
 
 def test_what_a_baseline_never_reaches_is_infinite():
-    law = recipe_law(1e-4)
-    assert equivalence(law, Point(1e9, 20e9), "raw", "clean").mid == math.inf
+    law = recipe_law(1e-9)
+    assert by_law(law, Point(1e9, 20e9), "raw", "clean").mid == math.inf
+    assert by_law(epoch_law(), Point(1e9, 20e9), "raw", "clean") is None
 
 
 def test_a_factor_is_priced():
     terms = Terms(
-        Range.exact(3.6), Range.exact(1e15), text=Range.exact(1e-9), curation={"raw": Range.exact(0)}
+        Range.exact(3.6),
+        Range.exact(1e15),
+        text=Range.exact(1e-9),
+        curation={"raw": Range.exact(0)},
     )
     point = Point(1e9, 20e9)
     found = worth(Estimate(1.5, np.array([1.2, 1.8])), point, terms, "raw")
@@ -150,31 +153,13 @@ def test_equal_recipes_have_a_factor_of_one():
     assert holds >= 54
 
 
-def crossing_law():
-    values = {name: EPOCH[name] for name in ("A", "E", "alpha")}
-    values |= {"B[few]": 100.0, "beta[few]": 0.2, "B[many]": 2000.0, "beta[many]": 0.35}
-    draws = {name: np.full(50, value) for name, value in values.items()}
-    draws["B[many]"] = 2000 * np.linspace(0.95, 1.05, 50)
-    return PlainLaw(values, draws, recipes=("few", "many"))
-
-
-def test_recipes_cross_where_their_terms_are_equal():
-    # 100 / D^0.2 = 2000 / D^0.35: D = 20^(1 / 0.15).
-    meet = 20 ** (1 / 0.15)
-    found = crossing(crossing_law(), Point(1e9, 1e9), ("few", "many"))
-    assert found.tokens.mid == pytest.approx(meet, rel=1e-3)
-    assert found.first == "few"
-    assert found.share == 1
-    assert crossing(recipe_law(), Point(1e9, 1e9), ("raw", "clean")) is None
-
-
 # --- the plane ---------------------------------------------------------------------------------
 
 TERMS = Terms(Range.exact(4.0), Range.exact(4e14), text=Range.exact(1e-9))
 
 
 def test_the_best_loss_of_a_pair_is_that_of_the_best_size():
-    law = epoch_law(repeats=True)
+    law = epoch_law(form="repeats")
     sizes = np.logspace(7, 11, 4001)
     tokens = 1e20 / (6 * sizes)
     by_hand = law.loss(sizes, tokens, unique_tokens=np.minimum(tokens, 5e9)).min()
@@ -201,7 +186,9 @@ def test_the_cheapest_pair_is_cheaper_and_as_good():
 
 @pytest.mark.parametrize("text", [None, Range.exact(0)])
 def test_without_a_price_of_text_the_axis_counts_tokens(text):
-    found = plane(epoch_law(), Point(1e9, 20e9), Terms(Range.exact(4), Range.exact(4e14), text=text))
+    found = plane(
+        epoch_law(), Point(1e9, 20e9), Terms(Range.exact(4), Range.exact(4e14), text=text)
+    )
     assert found.in_tokens
     assert not found.in_dollars
     assert found.cheapest is None

@@ -2,18 +2,11 @@ import numpy as np
 import pytest
 
 from curation.study.costs import HOUR, Terms
-from curation.study.marginal import (
-    Estimate,
-    Point,
-    flip,
-    knows_repeats,
-    price_draws,
-    ratio,
-    returns,
-    ways,
-)
+from curation.study.flips import flip
+from curation.study.marginal import price_draws, ratio, returns, ways
+from curation.study.predict import Estimate, Point, knows_repeats
 from curation.study.prices import Range
-from tests.study.doubles import EPOCH, PlainLaw, epoch_law, recipe_law
+from tests.study.doubles import EPOCH, epoch_law, plain_law, recipe_law
 
 RATE = 989e12 * 0.4
 POINT = Point(1e9, 20e9)
@@ -51,7 +44,7 @@ def test_every_return_has_an_interval_that_holds_its_point():
 
 
 def test_a_law_without_draws_has_no_interval():
-    found = by_name(PlainLaw())["bigger model"]
+    found = by_name(plain_law())["bigger model"]
     assert found.per_dollar.interval() is None
     assert found.per_dollar.as_json()["low"] is None
 
@@ -115,7 +108,7 @@ def test_epochs_are_unknown_to_a_law_without_repeats():
 
 
 def test_epochs_return_less_than_fresh_text_and_less_each_time():
-    law = epoch_law(repeats=True)
+    law = epoch_law(form="repeats")
     free = terms(text=Range.exact(0))
     once = by_name(law, Point(1e9, 20e9, 20e9), free)
     often = by_name(law, Point(1e9, 160e9, 20e9), free)
@@ -135,9 +128,7 @@ def test_a_deadline_that_is_met_changes_nothing():
 
 
 def test_a_device_more_before_a_binding_deadline_is_more_tokens():
-    perfect = terms(
-        deadline_hours=10, devices=8, scaling=Range.exact(1.0), text=Range.exact(0)
-    )
+    perfect = terms(deadline_hours=10, devices=8, scaling=Range.exact(1.0), text=Range.exact(0))
     found = by_name(epoch_law(), prices=perfect)
     # 80 device-hours are less than the 84 needed: what they present costs what tokens cost.
     gain = EPOCH["beta"] * EPOCH["B"] / 20e9 ** EPOCH["beta"]

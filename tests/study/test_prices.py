@@ -77,7 +77,7 @@ def test_an_undated_file_and_a_wrong_table_are_refused(tmp_path):
     with pytest.raises(RecipeError, match="date"):
         load_catalogue(path)
     path.write_text('date = "2026-12-01"\n[gpus.h100]\nmid = 1\n')
-    with pytest.raises(RecipeError, match="unknown setting 'gpus'.*known: .*devices"):
+    with pytest.raises(RecipeError, match=r"unknown setting 'gpus'.*known: .*devices"):
         load_catalogue(path)
 
 
