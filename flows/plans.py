@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.study.planning import Forecast
-from curation.study.costs import money
+from curation.study.costs import cents, money
 from curation.study.grid import Cell
 from curation.study.prices import Range
 
@@ -33,7 +33,7 @@ def plan_table(prepared: "Prepared") -> RenderableType:
             f"{sum(cell.tokens for cell, _ in parts):,}",
             f"{sum(cast.flops for cast in casts):.2e}",
             f"{sum(cast.seconds for cast in casts) / 60:.1f}",
-            money(_sum(casts)),
+            _short(_sum(casts)),
         )
     hardware = prepared.probes.hardware
     head = f"study {prepared.study.name}: {prepared.study.question}"
@@ -69,6 +69,10 @@ def _grouped(prepared: "Prepared") -> dict[tuple[str, str], list[tuple[Cell, For
     for cell, cast in zip(prepared.plan.cells, prepared.plan.forecasts, strict=True):
         found.setdefault((cell.group, cell.size.name), []).append((cell, cast))
     return found
+
+
+def _short(dollars: Range | None) -> str:
+    return "unknown" if dollars is None else f"${cents(dollars.mid)}"
 
 
 def _sum(casts: list[Forecast]) -> Range | None:

@@ -12,6 +12,7 @@ from flows.command import AsJson, UsageError, app, print_json
 
 if TYPE_CHECKING:
     from curation.manifest import Manifest
+    from curation.study.conclude import Conclusion
     from curation.plan import Plan
     from curation.study.cells import PlacedCell, Row
     from curation.study.running import CellEvent, Outcome, Prepared, RunOne
@@ -70,9 +71,9 @@ def study(
             **({"workers": workers} if workers else {}),
         }
     )
-    outcome = _run(params, prepared, prefect=not no_prefect)
+    outcome, conclusion = _run(params, prepared, prefect=not no_prefect)
     check_some_done(outcome, loaded.study.name, target)
-    _report(outcome, target, as_json=as_json)
+    _report(outcome, conclusion, target, as_json=as_json)
 
 
 def _files(study_file: Path | None, preset: str | None) -> tuple[Path, Path | None]:
@@ -101,7 +102,9 @@ def _needed_out(out: Path | None, path: Path) -> Path:
     return out.absolute()
 
 
-def _run(params: "StudyParams", prepared: "Prepared", *, prefect: bool) -> "Outcome":
+def _run(
+    params: "StudyParams", prepared: "Prepared", *, prefect: bool
+) -> "tuple[Outcome, Conclusion]":
     if prefect:
         from flows.running import prefect_or_say
 
@@ -109,11 +112,15 @@ def _run(params: "StudyParams", prepared: "Prepared", *, prefect: bool) -> "Outc
         from flows.study import run_study_flow
 
         return run_study_flow(params, _show)
+    from curation.study.concluding import conclude_study
     from curation.study.running import exclusive_study, run_study
 
-    with exclusive_study(prepared.out):
-        make = _maker(prepared.out, params.workers)
-        return run_study(prepared, make, run_in_threads, listen=_show, tell=_tell)
+    out, hardware = prepared.out, prepared.probes.hardware
+    with exclusive_study(out):
+        make = _maker(out, params.workers)
+        outcome = run_study(prepared, make, run_in_threads, listen=_show, tell=_tell)
+        _tell("laws and verdicts")
+        return outcome, conclude_study(prepared.study, out, outcome.datasets, hardware)
 
 
 def _maker(out: Path, workers: int) -> Any:
@@ -150,7 +157,7 @@ def run_in_threads(
 def _tell(what: str) -> None:
     from flows.display import ERR, one_line
 
-    ERR.print(one_line(what), highlight=False, markup=False)
+    ERR.print(one_line(what), highlight=False, markup=False, soft_wrap=True)
 
 
 def _show(event: "CellEvent") -> None:
@@ -173,17 +180,21 @@ def _print_plan(prepared: "Prepared", *, as_json: bool) -> None:
     display.note([*prepared.plan.warnings, *(f"left out: {x}" for x in prepared.plan.dropped)])
 
 
-def _report(outcome: "Outcome", out: Path, *, as_json: bool) -> None:
+def _report(outcome: "Outcome", conclusion: "Conclusion", out: Path, *, as_json: bool) -> None:
     from curation.study.running import first_failure
     from flows import display
 
     counts = {name: outcome.count(name) for name in ("done", "failed", "skipped")}
     if as_json:
-        print_json({"study": str(out), "cells": counts, "runs": str(out / "runs.parquet")})
+        verdicts = [one.as_json() for one in conclusion.verdicts]
+        print_json({"study": str(out), "cells": counts, "verdicts": verdicts})
         return
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    display.OUT.print(f"cells    {said}")
-    display.OUT.print(f"runs     {out / 'runs.parquet'}")
+    lines = [f"cells    {said}", f"runs     {out / 'runs.parquet'}"]
+    lines += [f"verdict  {out / 'verdict.json'}", *conclusion.states]
+    lines += [f"{one.status.upper()}: {one.sentence}" for one in conclusion.verdicts]
+    for line in lines:
+        display.OUT.print(display.plain(line), markup=False, soft_wrap=True)
     failure = first_failure(outcome.rows)
     if failure:
         display.note([f"{counts['failed']} cells failed, the first: {failure}"])

@@ -15,7 +15,11 @@ from flows.settings import use_prefect
 use_prefect()
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
 from prefect.futures import as_completed
@@ -26,6 +30,8 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from curation.manifest import Manifest, read_manifest
 from curation.plan import Plan
 from curation.study.cells import PlacedCell, Row
+from curation.study.conclude import Conclusion
+from curation.study.concluding import conclude_study
 from curation.study.running import (
     STOP,
     CellEvent,
@@ -46,10 +52,10 @@ from flows.tasks import failing_in_one_line
 
 ON_CELL: ContextVar[Listener] = ContextVar("ON_CELL", default=lambda _: None)
 """Who is told of cells in this process, besides the server."""
-ON_OUTCOME: ContextVar[Callable[[Outcome], None]] = ContextVar(
-    "ON_OUTCOME", default=lambda _: None
+ON_END: ContextVar[Callable[[Outcome, Conclusion], None]] = ContextVar(
+    "ON_END", default=lambda *_: None
 )
-"""Who gets the rows in this process."""
+"""Who gets the rows and what follows from them in this process."""
 
 
 @flow(name="study", flow_run_name="{study.name}", persist_result=False)
@@ -69,8 +75,10 @@ def study_flow(study: StudyParams) -> StudyResult:
         make = _maker(out, study.workers)
         outcome = run_study(prepared, make, cells.execute, listen=cells.listen)
         cells.finish()
-    ON_OUTCOME.get()(outcome)
-    _publish(outcome, out)
+        hardware = prepared.probes.hardware
+        conclusion = conclude_study(loaded.study, out, outcome.datasets, hardware)
+    ON_END.get()(outcome, conclusion)
+    _publish(outcome, conclusion, out)
     get_run_logger().info("%d of %d cells done", outcome.count("done"), len(outcome.rows))
     counts = {name: outcome.count(name) for name in ("done", "failed", "skipped")}
     return StudyResult(name=loaded.study.name, directory=str(out), **counts)
@@ -143,22 +151,28 @@ def _maker(out: Path, workers: int) -> Callable[[Plan, Path], Manifest]:
     return make
 
 
-def _publish(outcome: Outcome, out: Path) -> None:
+def _publish(outcome: Outcome, conclusion: Conclusion, out: Path) -> None:
     shown = ("recipe", "depth", "tokens", "unique_tokens", "seed", "devices", "status", "loss")
     create_table_artifact(
         [{name: row.get(name) for name in (*shown, "reason")} for row in outcome.rows],
         key=artifact_key("cells", outcome.record.name),
         description=outcome.record.question,
     )
+    said = [f"- **{one.status}**: {one.sentence}" for one in conclusion.verdicts]
+    create_markdown_artifact(
+        "\n".join([f"# {outcome.record.question}", "", *said, "", *conclusion.states]),
+        key=artifact_key("verdict", outcome.record.name),
+        description=conclusion.verdicts[0].sentence,
+    )
     create_link_artifact(
         out.as_uri(),
         key=artifact_key("study-files", outcome.record.name),
         link_text=str(out),
-        description="runs.parquet, study.json, and what was concluded",
+        description="runs.parquet, study.json, law.json, verdict.json",
     )
 
 
-def run_study_flow(params: StudyParams, listen: Listener) -> Outcome:
+def run_study_flow(params: StudyParams, listen: Listener) -> tuple[Outcome, Conclusion]:
     """Runs the flow of `curate study`.
 
     Args:
@@ -168,12 +182,12 @@ def run_study_flow(params: StudyParams, listen: Listener) -> Outcome:
     Raises:
         CurationError: With one line that says what to do.
     """
-    found: list[Outcome] = []
-    tokens = ON_CELL.set(listen), ON_OUTCOME.set(found.append)
+    found: list[tuple[Outcome, Conclusion]] = []
+    tokens = ON_CELL.set(listen), ON_END.set(lambda *ended: found.append(ended))
     try:
         with prefect_server():
             study_flow(params)
     finally:
         ON_CELL.reset(tokens[0])
-        ON_OUTCOME.reset(tokens[1])
+        ON_END.reset(tokens[1])
     return found[0]

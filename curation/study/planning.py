@@ -9,7 +9,7 @@ from curation.errors import CurationError, RecipeError
 from curation.study.design import GridCell, check_design
 from curation.study.grid import Cell, without
 from curation.study.laws import PUBLISHED
-from curation.study.prices import Range, load_catalogue
+from curation.study.prices import Catalogue, Range, load_catalogue
 from curation.study.probe import Speed
 from curation.study.spec import BudgetSpec, Study
 
@@ -58,12 +58,21 @@ def device_price(study: Study, hardware: Mapping[str, Any]) -> Range | None:
     Raises:
         RecipeError: The catalogue is wrong, or has no device of that name.
     """
-    path, named = study.prices.catalogue, study.prices.device
-    catalogue = load_catalogue(Path(path) if path else None)
+    named, catalogue = study.prices.device, catalogue_of(study)
     if named is None and hardware["kind"] == "cpu":
         named = "cpu"
     item = catalogue.device(named) if named else catalogue.device_of(str(hardware["name"]))
     return item.range() if item is not None else None
+
+
+def catalogue_of(study: Study) -> Catalogue:
+    """Returns the price catalogue of a study.
+
+    Raises:
+        RecipeError: Its file is missing or wrong.
+    """
+    path = study.prices.catalogue
+    return load_catalogue(Path(path) if path else None)
 
 
 def plan_study(

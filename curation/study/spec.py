@@ -57,8 +57,6 @@ class RecipeSpec(DataSpec):
     name: str = Field(pattern=NAME)
     quality: float | None = Field(default=None, gt=0, le=1)
     """Known share of undamaged text, where noise was added on purpose."""
-    acquisition_dollars: float | None = Field(default=None, ge=0)
-    """What its raw text cost to get; unknown where it is left out."""
 
 
 class HeldOutSpec(DataSpec):
@@ -199,6 +197,8 @@ class PriceSpec(Settings):
     """Name in the price catalogue: h100, a10, cpu; default: by the device's own name."""
     catalogue: str | None = None
     """Catalogue file; default: the one that comes with the package."""
+    text_per_gigabyte: float | None = Field(default=None, ge=0)
+    """US$ to get a gigabyte of raw text; unknown where it is left out, and said to be so."""
     reuse: int = Field(default=1, ge=1)
     """Trainings that share one curation."""
     served_tokens: float | None = Field(default=None, ge=0)
