@@ -55,6 +55,20 @@ class PreparedJob(Settings):
     inputs: dict[str, str] = Field(default_factory=dict)
     """Digests of a given tokenizer, a local checkpoint and a held-out dataset, by setting."""
 
+    def with_held_out(self, directory: Path) -> "PreparedJob":
+        """Returns the job for a held-out dataset that was moved.
+
+        Raises:
+            RecipeError: The job names none.
+        """
+        if self.held_out is None:
+            raise RecipeError(
+                f"--held-out {directory}: this job scores eval documents of its own corpus; name "
+                "the other dataset as data.held_out and prepare the job again"
+            )
+        data = self.job.data.model_copy(update={"held_out": str(directory)})
+        return self.model_copy(update={"job": self.job.model_copy(update={"data": data})})
+
 
 def prepare_job(job: Job, dataset: Path, out: Path) -> Path:
     """Ties a job to a dataset and writes `out/job.json`.

@@ -196,7 +196,8 @@ def training(result: "RunResult", directory: Path) -> Text:
         bits = result.bits_per_byte
         held_out = (
             f"{bits.before:.4f} before, {bits.after:.4f} after "
-            f"({bits.documents:,} documents, {size(bits.bytes)})"
+            f"({bits.documents:,} documents, {size(bits.bytes)}"
+            f"{'' if bits.se_after is None else f', standard error {bits.se_after:.4f}'})"
         )
     trained = (
         f"{result.tokens_per_second:,.0f} tokens/s on {result.device.name}; "

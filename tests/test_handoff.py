@@ -127,3 +127,15 @@ def test_job_json_of_another_format_is_refused(dataset, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
     with pytest.raises(DataError, match=r"has format 99, this version reads 2"):
         read_job(path)
+
+
+def test_moved_held_out_set_is_named_only_where_there_is_one(dataset, tmp_path):
+    apart = write_dataset(tmp_path / "apart", sentences(9)[6:])
+    job = micro_job(data={"held_out": str(apart)})
+    prepared = read_job(prepare_job(job, dataset, tmp_path / "out"))
+    moved = prepared.with_held_out(tmp_path / "elsewhere")
+    assert moved.job.data.held_out == str(tmp_path / "elsewhere")
+    assert moved.digest == prepared.digest
+    alone = read_job(prepare_job(micro_job(), dataset, tmp_path / "alone"))
+    with pytest.raises(RecipeError, match=r"--held-out .*eval documents of its own corpus"):
+        alone.with_held_out(tmp_path / "elsewhere")

@@ -149,6 +149,86 @@ def test_damaged_result_is_not_read(tmp_path, content):
         read_result(path)
 
 
+OLD_RESULT = {
+    "name": "demo",
+    "job_digest": "d" * 64,
+    "corpus": {
+        "name": "demo", "version": "1", "fingerprint": "f" * 64, "manifest_sha256": "m" * 64,
+        "shards_digest": "s" * 64,
+    },
+    "model": {
+        "origin": "new", "architecture": "LlamaForCausalLM", "layers": 2, "width": 128,
+        "vocab_size": 2048, "parameters": 656_000, "matmul_parameters": 655_360,
+        "block_parameters": 393_216,
+    },
+    "tokens": {
+        "packed": 600_000, "documents": 400, "unique": 599_808, "trained": 599_808,
+        "text_bytes": 2_000_000, "sequence_length": 256, "sequences": 2343, "steps": 1172,
+        "epochs": 1.0,
+    },
+    "losses": [{"step": 1, "tokens": 512, "loss": 7.6, "learning_rate": 1e-5}],
+    "bits_per_byte": {
+        "before": 3.3, "after": 2.6, "documents": 100, "bytes": 400_000,
+        "by_source": {"web": [3.3, 2.6]}, "window": 256, "context": 64,
+    },
+    "flops": 2e12, "evaluation_flops": 1e11, "flops_convention": "6 N D",
+    "seconds": {
+        "startup": 5, "tokenizer": 1, "tokenize": 1, "evaluate": 2, "train": 40, "save": 1,
+        "total": 50,
+    },
+    "tokens_per_second": 15_000.0, "data_wait_seconds": 0.5, "peak_rss_bytes": 600_000_000,
+    "peak_cuda_bytes": None,
+    "device": {"kind": "cpu", "name": "EPYC", "count": 1, "threads": 2, "precision": "fp32"},
+    "versions": {}, "notes": [], "skipped_documents": {}, "outputs": {},
+}  # fmt: skip
+"""As version 0.1.0 wrote it, before there was a format number."""
+
+
+def test_result_of_the_first_format_is_still_read(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(OLD_RESULT))
+    result = read_result(path)
+    assert result.format == 1
+    assert result.bits_per_byte.file == "evaluation.parquet"
+    assert (result.batch, result.flop_counts, result.data_wait, result.cpu_seconds) == (None,) * 4
+
+
+def test_result_of_a_later_format_is_refused_with_what_to_do(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps({**OLD_RESULT, "format": 3}))
+    with pytest.raises(DataError, match=r"has format 3, this version reads up to 2; update cur"):
+        read_result(path)
+
+
+@pytest.mark.slow
+def test_run_killed_by_the_system_goes_on_to_the_same_numbers(tmp_path):
+    """SIGKILL between two logged points: no process had the time to tidy up."""
+    dataset = write_dataset(tmp_path / "data", sentences(60), sentences(67)[60:])
+    job = micro_job(data={"token_budget": 32 * 4 * 410}, training={"checkpoint_every_steps": 25})
+    whole = run_job(prepare_job(job, dataset, tmp_path / "whole"))
+    path = prepare_job(job, dataset, tmp_path / "killed")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "curation.finetune", str(path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    states = tmp_path / "killed" / "checkpoints"
+    while not list(states.glob("*/run/checkpoint-*/spent.json")):
+        assert child.poll() is None
+        time.sleep(0.01)
+    child.kill()
+    assert child.wait() == -9
+    assert not (tmp_path / "killed" / "result.json").exists()
+    result = run_job(path)
+    assert any(note.startswith("resumed at step") for note in result.notes)
+    assert result.losses == whole.losses
+    assert result.bits_per_byte == whole.bits_per_byte
+    assert result.tokens == whole.tokens
+    weights = "model/model.safetensors"
+    assert result.outputs[weights] == whole.outputs[weights]
+    assert result.seconds.train < result.seconds.total
+
+
 @pytest.mark.slow
 def test_run_in_a_child_then_reuse_then_force(job_json, tmp_path):
     events = []
@@ -172,16 +252,21 @@ def test_run_in_a_child_then_reuse_then_force(job_json, tmp_path):
 
 @pytest.mark.slow
 def test_job_runs_by_hand_on_a_moved_dataset(job_json, tmp_path, request):
-    moved, out = tmp_path / "moved", tmp_path / "elsewhere"
+    moved, apart, out = (tmp_path / name for name in ("moved", "moved-apart", "elsewhere"))
+    write_dataset(tmp_path / "apart", sentences(67)[60:])
+    job = micro_job(data={"held_out": str(tmp_path / "apart")})
+    prepare_job(job, tmp_path / "data", tmp_path / "out")
     (tmp_path / "data").rename(moved)
+    (tmp_path / "apart").rename(apart)
     command = [sys.executable, "-m", "curation.finetune", str(job_json), "--dataset", str(moved)]
-    command += ["--out", str(out)]
+    command += ["--held-out", str(apart), "--out", str(out)]
     root = request.config.rootpath
     run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert lines[-1] == {"event": "finished", "result": str(out / "result.json")}
-    assert read_result(out / "result.json").name == "micro"
+    result = read_result(out / "result.json")
+    assert (result.name, result.bits_per_byte.documents) == ("micro", 7)
 
 
 @pytest.mark.slow

@@ -30,7 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
         prepared = read_job(options.job)
         moved = {"dataset": options.dataset, "output": options.out}
         update = {name: path.resolve() for name, path in moved.items() if path is not None}
-        _train(prepared.model_copy(update=update), progress)
+        prepared = prepared.model_copy(update=update)
+        if options.held_out is not None:
+            prepared = prepared.with_held_out(options.held_out.resolve())
+        _train(prepared, progress)
     except CurationError as error:
         message = " ".join(str(error).split())
         progress.emit("error", kind=type(error).__name__, message=message)
@@ -49,6 +52,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("job", type=Path, help="the job.json that `curate finetune` wrote")
     parser.add_argument("--dataset", type=Path, help="where the dataset lies now, if it was moved")
+    parser.add_argument("--held-out", type=Path, help="where the held-out dataset lies now")
     parser.add_argument("--out", type=Path, help="write here instead of where the job says")
     return parser.parse_args(arguments)
 

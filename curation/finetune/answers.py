@@ -124,7 +124,7 @@ def answer(
     for budget in prepared.job.data.branches:
         _answer_branch(run, budget)
     training = _train(run, prepared.job, None)
-    ranks.part()
+    ranks.part(training.trained.wrapped)
     return _report(run, prepared, training, work) if ranks.is_main else None
 
 
@@ -243,7 +243,8 @@ def _report(run: _Run, prepared: PreparedJob, training: _Training, directory: Pa
         sum(rank.cpu_seconds for rank in training.ranks) + cpu_seconds() - cpu,
     )  # fmt: skip
     held_out = (run.inputs.held_out, encoded, scores)
-    return make_result(prepared, measured, run.inputs.stream, held_out, run.inputs.skipped)
+    text = (run.inputs.tokenizer, run.inputs.stream)
+    return make_result(prepared, measured, text, held_out, run.inputs.skipped)
 
 
 def _seconds(run: _Run, training: _Training, others: float, longest: bool) -> Seconds:  # noqa: FBT001

@@ -6,7 +6,7 @@ from typing import Any
 
 from curation.finetune.corpus import Corpus
 from curation.handoff import PreparedJob
-from curation.results import RunResult
+from curation.results import BitsPerByte, RunResult
 
 _LICENSES_SHOWN = 20
 
@@ -78,7 +78,7 @@ def _training(prepared: PreparedJob, result: RunResult) -> str:
         ("job digest", f"`{result.job_digest}`"),
         ("tokens presented", f"{tokens.trained:,} ({tokens.epochs:.2f} epochs)"),
         ("sequences", f"{tokens.sequences:,} of {tokens.sequence_length:,} tokens"),
-        ("steps", f"{tokens.steps:,} of {job.training.batch_size} sequences"),
+        ("steps", f"{tokens.steps:,} of {_batch(result)}"),
         ("peak learning rate", f"{job.learning_rate:g}, {job.training.schedule}"),
         ("seeds", f"init {job.seed.init}, order {job.seed.order}, sampling {job.seed.sampling}"),
         ("FLOPs", f"{result.flops:.3g} = {_plain(result.flops_convention, 400)}"),
@@ -89,21 +89,35 @@ def _training(prepared: PreparedJob, result: RunResult) -> str:
     return "\n".join(["## Training\n", _table(rows), ""])
 
 
+def _batch(result: RunResult) -> str:
+    batch = result.batch
+    return "unknown" if batch is None else f"{batch.sequences:,} sequences ({_plain(batch.rule)})"
+
+
 def _results(result: RunResult) -> str:
     scores = result.bits_per_byte
     if scores is None:
         return "\n".join(["## Results\n", *(f"- {note}" for note in result.notes), ""])
     lines = [
         "## Results\n",
-        f"Bits per byte on {scores.documents:,} held-out documents ({scores.bytes:,} bytes), in "
-        f"windows of {scores.window:,} tokens that overlap by {scores.context:,}:\n",
+        f"Bits per byte on {scores.documents:,} held-out documents ({scores.bytes:,} bytes"
+        f"{_origin(scores)}), in windows of {scores.window:,} tokens that overlap by "
+        f"{scores.context:,}:\n",
         "| held-out | before | after |",
         "|---|---|---|",
         f"| all | {scores.before:.4f} | {scores.after:.4f} |",
     ]
+    if scores.se_before is not None:
+        lines.append(f"| standard error | {scores.se_before:.4f} | {scores.se_after:.4f} |")
     for source, (before, after) in scores.by_source.items():
         lines.append(f"| {_plain(source)} | {before:.4f} | {after:.4f} |")
     return "\n".join([*lines, *(f"\n{note}" for note in result.notes), ""])
+
+
+def _origin(scores: BitsPerByte) -> str:
+    if scores.dataset is None:
+        return ""
+    return f" of the dataset *{_plain(scores.dataset.name)}* {_plain(scores.dataset.version)}"
 
 
 def _recipe(corpus: Corpus, prepared: PreparedJob) -> str:

@@ -72,7 +72,7 @@ def judge(
     drawn = differences[draw.integers(0, pairs, (_DRAWS, pairs))]
     low, high = (float(edge) / whole for edge in np.quantile(np.median(drawn, 1), (0.025, 0.975)))
     if low <= 0:
-        note = "not measurable here: the interval of the difference reaches zero"
+        note = "not measurable here: the interval of the difference does not lie above zero"
         return _unmeasured(pairs, load, note, low, high)
     share = float(np.median(differences)) / whole
     note = "share of forward and backward; what hides behind the backward pass is not seen"

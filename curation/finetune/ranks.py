@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -9,6 +10,8 @@ from torch import distributed
 from curation.finetune.device import join_processes
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
+_FREEING_SECONDS = 0.2
+_KEPT: list[Any] = []
 
 
 class Ranks:
@@ -22,7 +25,6 @@ class Ranks:
     def __init__(self) -> None:
         """Joins the processes of a torchrun, or finds this one alone."""
         self._state = join_processes()
-        self._left = False
         self.count: int = self._state.num_processes
         self.is_main: bool = self._state.is_main_process
 
@@ -54,11 +56,19 @@ class Ranks:
         distributed.all_gather(everyone, mine)
         return [one.tolist() for one in everyone]
 
-    def part(self) -> None:
+    def part(self, shared: Any) -> None:
         """Ends the process group: what comes after, each process does alone.
 
-        Left to the interpreter's end, gloo aborts now and then.
+        Left to the interpreter's end, gloo aborts now and then. And a thread of gloo frees the
+        tensors of the last operation, for which it needs the interpreter's lock; were the group
+        destroyed by someone who holds that lock, both would wait for ever. So the last operation
+        is one without tensors, the thread gets its time, and the model keeps the group until then.
+
+        Args:
+            shared: The model as it was shared among processes; kept to the end of the process.
         """
-        if not self._left:
-            self._left = True
-            self._state.destroy_process_group()
+        if self.count > 1:
+            _KEPT.append(shared)
+            self.meet()
+            time.sleep(_FREEING_SECONDS)
+        self._state.destroy_process_group()

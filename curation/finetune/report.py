@@ -12,6 +12,7 @@ from curation.finetune.flops import FLOPS_CONVENTION, count_flops, count_token_f
 from curation.finetune.heldout import HeldOutSet
 from curation.finetune.pack import Plan, TokenStream
 from curation.finetune.timing import RankTimes, data_wait, step_times
+from curation.finetune.tokenizer import TextTokenizer
 from curation.finetune.train import Trained
 from curation.handoff import PreparedJob, library_versions
 from curation.results import (
@@ -49,7 +50,7 @@ class Measured(NamedTuple):
 def make_result(
     prepared: PreparedJob,
     measured: Measured,
-    stream: TokenStream,
+    text: tuple[TextTokenizer, TokenStream],
     held_out: tuple[HeldOutSet, HeldOut | None, BitsPerByte | None],
     skipped: dict[str, int],
 ) -> RunResult:
@@ -58,14 +59,14 @@ def make_result(
     Args:
         prepared: The job, or that of a branch.
         measured: What its training left.
-        stream: The packed corpus.
+        text: The tokenizer and the packed corpus.
         held_out: The held-out documents, as encoded, and their score.
         skipped: Documents that could not be used, by reason.
     """
     chosen, encoded, scores = held_out
     length = prepared.job.data.sequence_length
     facts, trained, device = measured.facts, measured.trained, measured.device
-    tokens = _tokens(measured, stream, length)
+    tokens = _tokens(measured, text, length)
     counts = count_flops(trained.model, facts, tokens.trained, length)
     per_token = count_token_flops(trained.model, length)
     scored = 0 if encoded is None else 2 * encoded.tokens_read
@@ -97,7 +98,7 @@ def make_result(
         batch=measured.batch,
         flop_counts=counts,
         peak_flops=peak,
-        mfu=_mfu(per_token.training, steps, device, peak),
+        mfu=utilisation(per_token.training, steps, device, peak),
         steps=steps,
         data_wait=data_wait(measured.ranks),
         communication=measured.communication,
@@ -105,7 +106,15 @@ def make_result(
     )
 
 
-def _mfu(per_token: float, steps: Steps, device: Device, peak: float | None) -> float | None:
+def utilisation(per_token: float, steps: Steps, device: Device, peak: float | None) -> float | None:
+    """Returns the share of what the devices could have computed in the steps timed.
+
+    Args:
+        per_token: FLOPs of training on one token.
+        steps: As timed.
+        device: How many there were.
+        peak: FLOP/s of one of them; None gives None.
+    """
     if peak is None or not steps.timed:
         return None
     return per_token * steps.tokens_per_second / (peak * device.count)
@@ -128,10 +137,10 @@ def _notes(trained: Trained, chosen: HeldOutSet, scores: BitsPerByte | None) -> 
     return [*notes, *few_steps(trained.steps)]
 
 
-def _tokens(measured: Measured, stream: TokenStream, length: int) -> TokenFacts:
+def _tokens(measured: Measured, text: tuple[TextTokenizer, TokenStream], length: int) -> TokenFacts:
     plan, packed = measured.plan, measured.packed
     presented = len(plan.order)
-    documents, text_bytes = _packed_text(stream, packed)
+    documents, text_bytes = _packed_text(*text, packed)
     return TokenFacts(
         packed=packed,
         documents=documents,
@@ -146,14 +155,15 @@ def _tokens(measured: Measured, stream: TokenStream, length: int) -> TokenFacts:
     )
 
 
-def _packed_text(stream: TokenStream, packed: int) -> tuple[int, int]:
-    """Returns documents and UTF-8 bytes of the first tokens; of a cut document, its share."""
+def _packed_text(tokenizer: TextTokenizer, stream: TokenStream, packed: int) -> tuple[int, int]:
+    """Returns the documents of the first tokens and the UTF-8 bytes that these spell."""
     starts = stream.map.column("start").to_numpy()
-    tokens = stream.map.column("tokens").to_numpy()
     sizes = stream.map.column("text_bytes").to_numpy()
     documents = int(np.searchsorted(starts, packed))
-    kept = np.minimum(tokens[:documents], packed - starts[:documents])
-    return documents, int(np.sum(np.round(sizes[:documents] * kept / tokens[:documents])))
+    if packed == len(stream):
+        return documents, int(sizes.sum())
+    cut = tokenizer.decode(stream.read(int(starts[documents - 1]) + 1, packed).tolist())
+    return documents, int(sizes[: documents - 1].sum()) + len(cut.encode())
 
 
 def _versions() -> dict[str, str]:

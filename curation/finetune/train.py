@@ -69,7 +69,7 @@ class States(NamedTuple):
         for path in [*self.directory.glob("checkpoint-*"), *self.trunk.glob("*")]:
             with suppress(OSError, ValueError):
                 step = json.loads((path / "trainer_state.json").read_bytes())["global_step"]
-                if path.parent != self.trunk or step <= (self.keep_at or 0):
+                if path.parent != self.trunk or self.keep_at is None or step <= self.keep_at:
                     whole[step] = path
         return whole[max(whole)] if whole else None
 

@@ -7,6 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from curation.errors import RecipeError
 from curation.finetune.flops import count_flops, count_token_flops, peak_flops
 from curation.finetune.model import describe, make_model
+from curation.finetune.report import utilisation
+from curation.results import Device, Steps
 from tests.finetune.factory import micro_job
 from tests.finetune.test_tokenizer import make
 
@@ -72,7 +74,9 @@ def test_counting_changes_neither_mode_nor_random_numbers(tokenizer):
 def test_last_layers_leave_embedding_and_first_blocks_alone(tokenizer):
     model, job = model_of(tokenizer, depth=3, last_layers=1)
     trained = {name for name, weight in model.named_parameters() if weight.requires_grad}
-    assert trained == {name for name in trained if ".layers.2." in name or name == "model.norm.weight"}
+    assert trained == {
+        name for name in trained if ".layers.2." in name or name == "model.norm.weight"
+    }
     assert any(".layers.2." in name for name in trained)
     facts = describe(model, job)
     block = 4 * 32 * 32 + 3 * 32 * 96 + 2 * 32
@@ -102,3 +106,11 @@ def test_more_layers_than_there_are_is_told(tokenizer):
 )
 def test_peak_is_that_of_the_very_device(name, precision, expected):
     assert peak_flops(name, precision) == expected
+
+
+def test_utilisation_is_the_rate_of_work_over_that_of_all_devices():
+    steps = Steps(timed=10, skipped=10, seconds=0.1, tokens_per_second=1e6)
+    device = Device(kind="cuda", name="NVIDIA H100 NVL", count=2, threads=1, precision="bf16")
+    assert utilisation(6e8, steps, device, 1e15) == pytest.approx(0.3)
+    assert utilisation(6e8, steps, device, None) is None
+    assert utilisation(6e8, steps.model_copy(update={"timed": 0}), device, 1e15) is None

@@ -101,6 +101,51 @@ def test_shorter_training_is_a_prefix_of_a_longer_one():
     assert plan_order(50, 70, 1).order.tolist() == plan_order(50, 130, 1).order[:70].tolist()
 
 
+@given(
+    st.integers(1, 6), st.integers(0, 6), st.integers(1, 12), st.integers(0, 5), st.integers(1, 3)
+)
+def test_order_of_whole_stretches_is_a_prefix_of_any_longer_one(few, more, stretch, seed, epochs):
+    """The data and the order of a smaller budget, where every sequence is fresh."""
+    small, large = few * stretch, (few + more) * stretch
+    short = plan_order(small, small, seed, stretch).order
+    long = plan_order(large, epochs * large, seed, stretch).order
+    assert short.tolist() == long[:small].tolist()
+    assert sorted(short) == list(range(small))
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 200), st.integers(0, 5))
+def test_stretches_present_each_sequence_once_an_epoch(available, stretch, presented, seed):
+    order = plan_order(available, presented, seed, stretch).order
+    for at in range(0, presented - available + 1, available):
+        assert sorted(order[at : at + available]) == list(range(available))
+
+
+@given(st.integers(1, 40), st.integers(1, 99), st.integers(1, 99), st.integers(0, 5))
+def test_repeats_of_the_same_text_are_nested_too(available, presented, more, seed):
+    short, long = (plan_order(available, n, seed) for n in (presented, presented + more))
+    assert short.order.tolist() == long.order[:presented].tolist()
+    assert short.unique == min(presented, available)
+
+
+def test_last_step_is_filled_with_sequences_that_have_no_target(stream):
+    plan = plan_order(len(stream) // 16, 6, 0)
+    sequences = PackedSequences(stream, plan, 16, batch=4)
+    assert (sequences.steps, len(sequences)) == (2, 8)
+    assert all((sequences[at]["labels"] == sequences[at]["input_ids"]).all() for at in range(6))
+    assert all((sequences[at]["labels"] == -100).all() for at in (6, 7))
+
+
+def test_bytes_of_the_last_document_are_those_within_the_limit(tokenizer, tmp_path):
+    texts = sentences(9)
+    whole = len(tokenizer.encode(texts[:1])[0]) + 1
+    short = pack(tokenizer, documents(texts), tmp_path / "tokens", whole + 11)
+    first, second = short.map.column("text_bytes").to_pylist()
+    assert first == len(texts[0].encode())
+    cut = tokenizer.decode(short.read(whole + 1, whole + 11).tolist())
+    assert texts[1].startswith(cut)
+    assert second == len(cut.encode())
+
+
 def test_sequences_come_in_the_planned_order(stream):
     plan = plan_order(len(stream) // 16, 12, 0)
     sequences = PackedSequences(stream, plan, 16)

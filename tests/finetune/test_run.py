@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from curation.errors import DataError, RecipeError
 from curation.finetune import run as run_module
 from curation.finetune.batch import few_steps
+from curation.finetune.model import make_model
 from curation.finetune.pack import TokenStream
 from curation.finetune.progress import Progress
 from curation.finetune.report import NO_EVAL
 from curation.finetune.run import run
+from curation.finetune.tokenizer import load_tokenizer
 from curation.handoff import prepare_job, read_job
 from curation.results import finished_result, read_result
 from tests.finetune.factory import micro_job, sentences, write_dataset
@@ -83,6 +86,66 @@ def test_result_counts_tokens_flops_and_seconds(finished):
     assert result.peak_rss_bytes > 50e6
     assert result.device.threads >= 1
     assert {"torch", "transformers", "tokenizers", "curation"} <= set(result.versions)
+
+
+def test_smaller_budgets_and_unique_tokens_read_a_prefix(dataset, finished, tmp_path):
+    """Across seeds of weights and order, and with repeats: one stream, cut at other places."""
+    longest = TokenStream(finished / "tokens")
+    cases = [
+        {"token_budget": 96},
+        {"token_budget": 512, "unique_tokens": 160},
+        {"token_budget": 131, "unique_tokens": 1000},
+    ]
+    for number, data in enumerate(cases):
+        seeds = {"init": number, "order": 40 + number, "sampling": 3}
+        result = run_micro(dataset, tmp_path / str(number), data=data, seed=seeds)
+        stream = TokenStream(tmp_path / str(number) / "tokens")
+        expected = min(data["token_budget"], data.get("unique_tokens", 10**9))
+        assert len(stream) == result.tokens.packed == expected
+        assert stream.read(0, expected).tolist() == longest.read(0, expected).tolist()
+        assert result.tokens.trained == data["token_budget"] // 32 * 32
+        assert result.tokens.unique == expected // 32 * 32
+        assert result.tokens.epochs == pytest.approx(result.tokens.trained / result.tokens.unique)
+
+
+def test_presented_bytes_count_repeats(dataset, tmp_path):
+    data = {"token_budget": 1280, "unique_tokens": 640}
+    tokens = run_micro(dataset, tmp_path, data=data).tokens
+    assert tokens.presented_bytes == 2 * tokens.text_bytes
+    packed = TokenStream(tmp_path / "tokens").map.column("text_bytes").to_pylist()
+    assert tokens.text_bytes == sum(packed)
+
+
+def test_result_times_steps_and_waits_and_counts_processor_time(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, data={"token_budget": 32 * 4 * 30})
+    assert (result.steps.timed, result.steps.skipped) == (20, 10)
+    assert 0 < result.steps.seconds < result.seconds.train
+    assert 0 <= result.data_wait.share < 1
+    assert 0 < result.data_wait.seconds <= result.data_wait_seconds
+    assert result.steps.tokens_per_second > 0
+    assert result.cpu_seconds > 0
+    assert (result.mfu, result.peak_flops, result.communication) == (None, None, None)
+
+
+def test_batch_follows_from_the_model_and_is_recorded(dataset, tmp_path):
+    result = run_micro(dataset, tmp_path, training={"batch_size": "auto"})
+    assert (result.batch.sequences, result.batch.tokens) == (16, 512)
+    assert result.batch.rule.startswith("auto, from ")
+    assert result.tokens.steps == 1
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_partial_training_changes_the_last_layers_alone(dataset, tmp_path, precision):
+    training = {"last_layers": 1, "precision": precision}
+    result = run_micro(dataset, tmp_path, model={"depth": 2}, training=training)
+    job = micro_job(model={"depth": 2})
+    fresh = make_model(job, load_tokenizer(tmp_path / "model")).state_dict()
+    trained = load_file(tmp_path / "model" / "model.safetensors")
+    moved = {name for name, weight in trained.items() if not torch.equal(weight, fresh[name])}
+    assert moved
+    assert all(".layers.1." in name or name == "model.norm.weight" for name in moved)
+    assert result.device.precision == precision
+    assert result.flops < result.flop_counts.matmul
 
 
 def test_loss_of_new_weights_is_that_of_a_uniform_guess(finished):
@@ -166,6 +229,8 @@ def test_card_names_corpus_recipe_licences_and_results(finished):
         "CC0-1.0: 40 documents",
         "not stated: 20 documents",
         f"| all | {result.bits_per_byte.before:.4f} | {result.bits_per_byte.after:.4f} |",
+        f"| standard error | {result.bits_per_byte.se_before:.4f} | ",
+        "2 of 4 sequences (set)",
         '"kind": "split"',
         result.job_digest,
     ):
