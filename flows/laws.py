@@ -64,10 +64,11 @@ def fit(
     from curation.study.fitting import fit_laws
     from curation.study.points import points_of
     from curation.study.runs import read_runs
-    from curation.study.worth import worth_of_recipes
+    from curation.study.worth import check_recipe, worth_of_recipes
 
     table = read_runs(runs, _mapping(columns or ()))
     points, excluded = points_of(table, exclude or ())
+    check_recipe(points, baseline)
     settings = FitSettings(delta=delta, starts=starts.value, draws=draws, seed=seed, unit=unit)
     laws = fit_laws(points, settings, forms=form, excluded=excluded)
     found = worth_of_recipes(laws, baseline)

@@ -23,6 +23,8 @@ _WIDE = 1.0
 """Width of an interval, as a share of the estimate, from which a constant is not identified."""
 _WIDE_FACTORS = 100.0
 """The same of factors (A, B, C), as ratio of the ends: they swing with their exponents."""
+_SILENT = 1e-5
+"""A constant that changes ln loss by less than this, while it grows by a factor e, says nothing."""
 _FACTORS = ("A", "B", "C", "span", "a", "b", "e")
 
 
@@ -46,20 +48,25 @@ def grid_flags(facts: Facts) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _columns(fit: PointFit) -> Array:
+    """Returns the derivatives of ln loss by the free constants, `[n, free]`."""
+    objective = Objective(
+        fit.form, fit.points, fit.delta, fit.theta, fit.free, np.ones(len(fit.points))
+    )
+    return np.asarray(objective.residuals(fit.theta[fit.free][None])[1][0] * fit.delta)
+
+
 def condition(fit: PointFit) -> float:
     """Returns the condition number of the Jacobian of ln loss by the free constants.
 
     Constants are logarithms (of factors, exponents, floor) and columns have length 1, so the number
     does not depend on units. Infinite where a constant does not matter at all.
     """
-    objective = Objective(
-        fit.form, fit.points, fit.delta, fit.theta, fit.free, np.ones(len(fit.points))
-    )
-    _, gradient = objective.residuals(fit.theta[fit.free][None])
-    length = np.linalg.norm(gradient[0], axis=0)
+    columns = _columns(fit)
+    length = np.linalg.norm(columns, axis=0)
     if not len(length) or (length < 1e-12).any():
         return float("inf") if len(length) else 1.0
-    return float(np.linalg.cond(gradient[0] / length))
+    return float(np.linalg.cond(columns / length))
 
 
 def law_flags(
@@ -75,7 +82,10 @@ def law_flags(
     found = list(grid_flags(fit.points.facts))
     names = fit.form.names(fit.points.recipes)
     free = [names[place] for place in fit.free]
-    found += [f"unidentified: {name}" for name in free if _open(name, natural[name], draws)]
+    reach = np.sqrt(np.mean(_columns(fit) ** 2, axis=0))
+    for name, far in zip(free, reach, strict=True):
+        if far < _SILENT or _open(name, natural[name], draws):
+            found.append(f"unidentified: {name}")
     if condition(fit) > ILL_CONDITIONED:
         found.append(f"ill-conditioned: a Jacobian of {condition(fit):.0e}")
     if not fit.converged:

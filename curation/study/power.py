@@ -16,7 +16,7 @@ from curation.study.forms import Array, Columns, Facts, Form, Gradient, log_sum,
 
 EXPONENTS = tuple(float(value) for value in np.geomspace(0.08, 1.6, 11))
 """Grid of alpha and of beta for variable projection."""
-DECAYS = (3.0, 15.0, 60.0)
+DECAYS = (1.0, 4.0, 15.0, 60.0, 250.0)
 """Grid of R_D and R_N."""
 _FLAT = 30.0
 """Beyond exp of this a decay constant changes nothing in double precision."""

@@ -8,6 +8,7 @@ from curation.errors import RecipeError, unknown_name
 from curation.study.comparing import Crossing, Equivalence, crossing, equivalence
 from curation.study.fitting import Laws, largest_run
 from curation.study.law import FittedLaw, form_named
+from curation.study.points import Points
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,16 @@ def _error(law: FittedLaw) -> tuple[float, float]:
     return (held["error"] if held else float("inf"), law.record["aicc"] or float("inf"))
 
 
+def check_recipe(points: Points, name: str | None) -> None:
+    """Refuses a recipe that the runs do not have.
+
+    Raises:
+        RecipeError: They do not; the line lists those that they have.
+    """
+    if name is not None and name not in points.recipes:
+        raise RecipeError(unknown_name("recipe of the runs", name, points.recipes))
+
+
 def worth_of_recipes(laws: Laws, baseline: str | None = None) -> list[Worth]:
     """Compares every recipe with the baseline at the largest run; empty for a single recipe.
 
@@ -56,8 +67,7 @@ def worth_of_recipes(laws: Laws, baseline: str | None = None) -> list[Worth]:
         RecipeError: The baseline is not one of the recipes.
     """
     names = laws.points.recipes
-    if baseline is not None and baseline not in names:
-        raise RecipeError(unknown_name("recipe of the runs", baseline, names))
+    check_recipe(laws.points, baseline)
     law = law_of_recipes(laws)
     if law is None or len(names) < 2:
         return []
