@@ -8,7 +8,7 @@ from rich.text import Text
 
 from curation.study.costs import Dollars, money
 from curation.study.predict import Estimate
-from curation.study.verdict import number, short
+from curation.study.words import number, short
 from flows.display import OUT, one_line
 
 if TYPE_CHECKING:

@@ -191,7 +191,8 @@ def _report(outcome: "Outcome", conclusion: "Conclusion", out: Path, *, as_json:
         return
     said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     lines = [f"cells    {said}", f"runs     {out / 'runs.parquet'}"]
-    lines += [f"verdict  {out / 'verdict.json'}", *conclusion.states]
+    page = [f"report   {out / 'report.html'}"] if (out / "report.html").exists() else []
+    lines += [f"verdict  {out / 'verdict.json'}", *page, *conclusion.states]
     lines += [f"{one.status.upper()}: {one.sentence}" for one in conclusion.verdicts]
     for line in lines:
         display.OUT.print(display.plain(line), markup=False, soft_wrap=True)

@@ -36,7 +36,7 @@ from curation.study.evidence import (
 )
 from curation.study.fit import FitSettings
 from curation.study.fitting import Laws, fit_laws
-from curation.study.ground import Ground, deciding, ground_conditions
+from curation.study.ground import LEAST_GRID, Ground, deciding, ground_conditions
 from curation.study.law import FittedLaw
 from curation.study.marginal import Return
 from curation.study.plane import Plane, plane
@@ -46,7 +46,7 @@ from curation.study.prices import Range
 from curation.study.questions import QUESTION, next_dollar
 from curation.study.recipe_question import RecipeEvidence, recipe_worth
 from curation.study.scaling import Efficiency, Scalability, efficiencies, scalability
-from curation.study.verdict import Condition, Verdict, status_of
+from curation.study.verdict import Condition, Status, Verdict, status_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,8 @@ class Setting:
     """Of the losses."""
     draws: int = 500
     """Of each law's bootstrap."""
+    forms: tuple[str, ...] | None = None
+    """Of laws to fit; None: all that apply."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Conclusion:
     """Where the next dollar is asked about: the largest cell of the baseline."""
     returns: list[Return]
     verdicts: list[Verdict]
-    """The first is the study's own question."""
+    """Of the recipes, where there are several, then of the next dollar."""
     recipes: list[RecipeWorth]
     plane: Plane | None
     efficiencies: list[Efficiency]
@@ -139,16 +141,17 @@ def conclude(runs: pa.Table, setting: Setting, directory: Path | None = None) ->
     found, rows = health(runs), usable(runs)
     noise = noise_floor(rows)
     baseline = _baseline(rows, setting)
-    laws, failures = _fit(runs, setting)
+    laws, failures = _fit(runs, setting, found)
     point = _present(rows, baseline)
     ground = Ground(found, noise, setting.preset, _run_dollars(rows))
-    dollar, returns = _dollar_question(laws, point, setting.terms, ground)
     names = sorted({row["recipe"] for row in rows if row["recipe"]} - {baseline})
     recipes = [
         _recipe((baseline, name), rows, laws, (setting, ground), directory)
         for name in names
         if baseline is not None
     ]
+    statuses = {one.recipe: _status(one.verdict) for one in recipes}
+    dollar, returns = _dollar_question(laws, point, setting.terms, ground, statuses)
     scaled = efficiencies(rows, noise)
     return Conclusion(
         setting, found, noise, rows, laws, point, returns,
@@ -165,13 +168,18 @@ def _baseline(rows: Sequence[Run], setting: Setting) -> str | None:
     return names[0] if names else None
 
 
-def _fit(runs: pa.Table, setting: Setting) -> tuple[Laws | None, list[tuple[str, str]]]:
+def _fit(
+    runs: pa.Table, setting: Setting, found: Health
+) -> tuple[Laws | None, list[tuple[str, str]]]:
     """Fits all forms to the cells on one device; says why where none could be."""
+    if min(found.sizes, found.amounts) < LEAST_GRID:
+        said = f"{found.sizes} sizes and {found.amounts} amounts of text"
+        return None, [("all", f"{said} are done, expected {LEAST_GRID} or more of each")]
     keep = [row["status"] != "done" or (row["devices"] or 1) == 1 for row in runs.to_pylist()]
     try:
         points, excluded = points_of(runs.filter(pa.array(keep, pa.bool_())))
         settings = FitSettings(draws=setting.draws, unit=setting.unit)
-        laws = fit_laws(points, settings, excluded=excluded)
+        laws = fit_laws(points, settings, forms=setting.forms, excluded=excluded)
     except CurationError as error:
         return None, [("all", str(error))]
     return laws, sorted(laws.skipped.items())
@@ -186,6 +194,11 @@ def _present(rows: Sequence[Run], baseline: str | None) -> Point | None:
     return Point(float(best["parameters"]), float(best["tokens"]), None, baseline)
 
 
+def _status(one: Verdict) -> Status:
+    """Returns how sure it is that a recipe is better: a worse one is not to be bought."""
+    return one.status if one.choice == one.facts["recipe"] else "not decided"
+
+
 def _run_dollars(rows: Sequence[Run]) -> Range | None:
     """Returns the mean dollars of a run; None if one of them is unknown."""
     priced = [row["dollars_mid"] for row in rows]
@@ -198,10 +211,14 @@ def _run_dollars(rows: Sequence[Run]) -> Range | None:
 
 
 def _dollar_question(
-    laws: Laws | None, point: Point | None, terms: Terms, ground: Ground
+    laws: Laws | None,
+    point: Point | None,
+    terms: Terms,
+    ground: Ground,
+    statuses: Mapping[str, Status],
 ) -> tuple[Verdict, list[Return]]:
     if laws is not None and point is not None:
-        return next_dollar(laws.laws, laws.chosen, point, terms, ground)
+        return next_dollar(laws.laws, laws.chosen, point, terms, ground, statuses)
     lacking = Condition("a law could be fitted", "must", None, "none", "a law with draws")
     conditions = (lacking, *ground_conditions(ground, law_rests=True))
     status, why = status_of(conditions)
@@ -215,7 +232,7 @@ def _dollar_question(
     ), []  # fmt: skip
 
 
-def _law_of_recipes(laws: Laws | None, pair: tuple[str, str]) -> FittedLaw | None:
+def law_of_recipes(laws: Laws | None, pair: tuple[str, str]) -> FittedLaw | None:
     """Returns the law that tells two recipes apart: the chosen one, else the simplest."""
     if laws is None:
         return None
@@ -241,7 +258,7 @@ def _recipe(
         measured_pairs(runs, baseline, recipe), noise.sd if noise else None
     )
     gap = largest_gap(runs, baseline, recipe, noise)
-    law, lawful, crossed = _law_of_recipes(laws, pair), None, None
+    law, lawful, crossed = law_of_recipes(laws, pair), None, None
     place = None if gap is None else Point(gap.parameters, gap.tokens, None, recipe)
     if law is not None and place is not None:
         lawful = by_law(law, place, baseline, recipe)

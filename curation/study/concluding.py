@@ -1,4 +1,4 @@
-"""From the files of a study to its laws and verdicts, written beside runs.parquet."""
+"""From the files of a study to its laws, verdicts and report, written beside runs.parquet."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curation.errors import DataError
+from curation.errors import DataError, RecipeError
 from curation.study.conclude import Conclusion, Setting, conclude, measured_terms
 from curation.study.corpora import Dataset
 from curation.study.costs import Terms, curation_cost, recipe_costs
 from curation.study.lawfile import write_law
 from curation.study.planning import catalogue_of, device_price
 from curation.study.prices import Range
+from curation.study.report import write_report
 from curation.study.runs import read_runs
 from curation.study.spec import Study
 from curation.study.verdict import write_verdict
@@ -25,7 +26,7 @@ DRAWS, FEW_DRAWS = 500, 100
 def conclude_study(
     study: Study, out: Path, datasets: Sequence[Dataset], hardware: Mapping[str, Any]
 ) -> Conclusion:
-    """Fits the laws, draws the verdicts, and writes law.json, laws/ and verdict.json.
+    """Fits the laws, draws the verdicts; writes laws/, law.json, verdict.json and report.html.
 
     What an earlier run of the study concluded goes first: nothing stays that is of other runs.
 
@@ -39,14 +40,19 @@ def conclude_study(
         RecipeError: The price catalogue is wrong.
     """
     runs = read_runs(out / "runs.parquet")
-    for path in [*(out / "laws").glob("*.json"), out / "law.json", out / "verdict.json"]:
-        path.unlink(missing_ok=True)
+    for pattern in ("laws/*.json", "law.json", "verdict.json", "report.html", "*.png"):
+        for path in out.glob(pattern):
+            path.unlink()
     setting = setting_of(study, runs, datasets, hardware)
     # Laws of a few tiny runs have draws beyond all bounds; the flags say so, not the terminal.
     with np.errstate(all="ignore"):
         conclusion = conclude(runs, setting, out)
     _write_laws(conclusion, out)
-    write_verdict(out / "verdict.json", conclusion.verdicts)
+    try:
+        write_report(out, conclusion)
+    except RecipeError as error:  # no matplotlib here: the verdict needs none
+        write_verdict(out / "verdict.json", conclusion.verdicts)
+        conclusion.states.append(f"report.html: {error}")
     return conclusion
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from curation.study.marginal import Way
 from curation.study.predict import Estimate, Floats
 from curation.study.prices import Range
+from curation.study.words import number
 
 UNITS = {
     "hour": "device-hour",
@@ -34,7 +35,7 @@ class Flip:
         """Says it."""
         if not math.isfinite(self.at.mid):
             return f"no price of a {self.unit} flips it"
-        return f"{self.above} is better if a {self.unit} costs more than ${self.at.mid:.3g}"
+        return f"{self.above} is better if a {self.unit} costs more than ${number(self.at.mid)}"
 
 
 def flip(first: Way, second: Way, price: str) -> Flip | None:

@@ -73,7 +73,9 @@ def _grid_conditions(health: Health) -> list[Condition]:
 
 
 PRICED = "prices are known"
-_REMEDIES = (
+RECIPE_SURE = "the recipe is better by its own runs"
+GAP = "gap of the largest cells beyond the noise"
+_REMEDIES: tuple[tuple[str, str, int | None], ...] = (
     (IDENTIFIED, "cells at other ratios of tokens to parameters, ten times apart", 8),
     ("the grid spans sizes and amounts", "cells at two sizes and two amounts of text or more", 8),
     ("noise between seeds is measured", "two more seeds of the largest cell of each recipe", 4),
@@ -84,6 +86,7 @@ _REMEDIES = (
     ("the fitted law agrees", "more sizes and amounts, for a law that knows both recipes", 8),
     ("every constant of the law is sure", "more sizes and amounts of text, further apart", 8),
     ("all forms of the law agree", "larger cells, where the forms of the law differ most", 4),
+    (RECIPE_SURE, "what decides whether the recipe is better, below", None),
 )
 """Condition -> what would meet it, and with how many runs; the first that is lacking counts."""
 
@@ -98,13 +101,25 @@ def deciding(
         compared: Its ratio.
         ground: The runs, and what one costs.
     """
-    lacking = {one.name for one in conditions if one.met is not True and one.weight != "note"}
-    if PRICED in lacking:
+    lacking = {
+        weight: {one.name for one in conditions if one.met is not True and one.weight == weight}
+        for weight in ("must", "full")
+    }
+    if PRICED in lacking["must"] | lacking["full"]:
         return Deciding("say the prices that are unknown")
     if ground.health is None:
         return Deciding("run a study of your own (curate study): this law is of other data")
-    each = ground.run_dollars
-    for name, action, count in _REMEDIES:
-        if name in lacking:
-            return Deciding(action, count, None if each is None else each * count)
-    return more_runs(compared, ground.health.done, each)
+    for names in lacking.values():
+        remedy = next((one for one in _REMEDIES if one[0] in names), None)
+        if remedy is not None:
+            return _mended(remedy, ground.run_dollars)
+        if names:
+            break  # what is left is the width of an interval
+    return more_runs(compared, ground.health.done, ground.run_dollars)
+
+
+def _mended(remedy: tuple[str, str, int | None], each: Range | None) -> Deciding:
+    _, action, count = remedy
+    if count is None:
+        return Deciding(action)
+    return Deciding(action, count, None if each is None else each * count)

@@ -42,6 +42,8 @@ class Way:
     prices: Mapping[str, Range | None]
     why: str = ""
     """Where it has no return: the reason."""
+    recipe: str | None = None
+    """Of a step to another recipe: that one. A step can be bought once, the rest without end."""
 
     def missing(self) -> tuple[str, ...]:
         """Names the prices that it needs and that are unknown."""
@@ -67,6 +69,23 @@ class Return:
     def name(self) -> str:
         """Of its way."""
         return self.way.name
+
+    def bought(self, dollars: float) -> Estimate | None:
+        """Returns by how much some dollars lower the loss; a step gives no more than all of it."""
+        if self.per_dollar is None or self.way.gain is None:
+            return None
+        draws = self.per_dollar.draws * dollars
+        if self.way.recipe is None:
+            return Estimate(self.per_dollar.mid * dollars, draws)
+        whole = self.way.gain
+        return Estimate(
+            _nearer(self.per_dollar.mid * dollars, whole.mid), _nearer(draws, whole.draws)
+        )
+
+
+def _nearer(one: Any, whole: Any) -> Any:
+    """Returns the value that is nearer to 0, the sign kept."""
+    return np.where(np.abs(one) < np.abs(whole), one, whole)
 
 
 def _slope(law: Law, down: Point, up: Point, factor: float = 1.0) -> Estimate:
@@ -144,7 +163,7 @@ def _model(law: Law, point: Point, terms: Terms) -> Way:
     served = _hours(2.0 * point.parameters * terms.served_tokens, serving)
     uses = {"hour": _training_hours(point, terms) + served}
     gain = _along(law, point, parameters=1)
-    return Way("bigger model", "gpu", gain, uses, prices_of(terms, point.recipe))
+    return Way("a bigger model", "gpu", gain, uses, prices_of(terms, point.recipe))
 
 
 def _epochs(law: Law, point: Point, terms: Terms) -> Way:
@@ -208,7 +227,8 @@ def _curation(law: Law, point: Point, terms: Terms, better: str | None) -> Way:
     prices = {"curation": _step_price(terms, now, better)}
     gain = Estimate(before.mid - after.mid, draws)
     name = f"curation ({now} to {better})"
-    return Way(name, "data", gain, {"curation": point.unique}, prices)
+    uses = {"curation": point.unique}
+    return Way(name, "data", gain, uses, prices, recipe=better)
 
 
 def _step_price(terms: Terms, now: str, better: str) -> Range | None:

@@ -196,7 +196,7 @@ def _dated(values: Mapping[str, Any]) -> dict[str, Any]:
 def _shipped_path() -> Path:
     """Returns the shipped file: inside the installed package, or in the checkout."""
     here = Path(__file__).resolve()
-    inside = here.parent / "prices" / f"{SHIPPED}.toml"
+    inside = here.parent / "prices_shipped" / f"{SHIPPED}.toml"
     return inside if inside.exists() else here.parents[2] / "data" / "prices" / f"{SHIPPED}.toml"
 
 

@@ -7,26 +7,31 @@ from dataclasses import replace
 from curation.errors import CurationError
 from curation.study.costs import Terms
 from curation.study.flips import Flip, flip
-from curation.study.ground import PRICED, Ground, deciding, ground_conditions
+from curation.study.ground import PRICED, RECIPE_SURE, Ground, deciding, ground_conditions
 from curation.study.marginal import Return, ratio, returns, ways
 from curation.study.predict import Estimate, Law, Point, predict
 from curation.study.verdict import (
     HARD,
     Condition,
     Deciding,
+    Status,
     Verdict,
     forms_condition,
     identified_conditions,
     interval_conditions,
     interval_text,
-    number,
-    short,
     status_of,
 )
+from curation.study.words import number, short
 
 
 def next_dollar(
-    laws: Mapping[str, Law], chosen: str, point: Point, terms: Terms, ground: Ground
+    laws: Mapping[str, Law],
+    chosen: str,
+    point: Point,
+    terms: Terms,
+    ground: Ground,
+    recipes: Mapping[str, Status] | None = None,
 ) -> tuple[Verdict, list[Return]]:
     """Answers whether the next dollar should go to data or to GPUs.
 
@@ -36,12 +41,15 @@ def next_dollar(
         point: Where the money stands.
         terms: Prices and limits.
         ground: Runs that the laws were fitted to.
+        recipes: Recipe -> how sure it is that it beats the present one. One of which that is not
+            decided is no way to spend, however well the law thinks of it; None: not asked.
 
     Returns:
         The verdict, and the returns of every way under the chosen law.
     """
     found = returns(ways(laws[chosen], point, terms))
-    data, gpu = _best(found, "data"), _best(found, "gpu")
+    sure = [one for one in found if _may_be_bought(one, recipes)]
+    data, gpu = _best(sure, "data"), _best(sure, "gpu")
     priced = _priced_condition(found)
     if data is None or gpu is None or data.per_dollar is None or gpu.per_dollar is None:
         return _unpriced(found, point, priced, ground), found
@@ -53,10 +61,24 @@ def next_dollar(
         *interval_conditions(compared),
         *identified_conditions(laws[chosen].flags, repeats=repeats),
         forms_condition(mids),
+        *_recipe_condition(data, recipes),
         *ground_conditions(ground, law_rests=True),
     ]
     verdict = _dollar_verdict((data, gpu), compared, conditions, (point, ground, found))
     return verdict, found
+
+
+def _may_be_bought(one: Return, recipes: Mapping[str, Status] | None) -> bool:
+    recipe = one.way.recipe
+    return recipe is None or recipes is None or recipes.get(recipe) in ("leaning", "decided")
+
+
+def _recipe_condition(data: Return, recipes: Mapping[str, Status] | None) -> list[Condition]:
+    """A step to a recipe is no surer than that the recipe is the better one."""
+    if data.way.recipe is None:
+        return []
+    status = (recipes or {}).get(data.way.recipe, "not decided")
+    return [Condition(RECIPE_SURE, "full", status == "decided", status, "decided")]
 
 
 def _best(found: Sequence[Return], side: str) -> Return | None:
@@ -84,7 +106,7 @@ def _priced_condition(found: Sequence[Return]) -> Condition:
 
 def _text_and_model(found: Sequence[Return]) -> tuple[Return, Return]:
     by_name = {one.name: one for one in found}
-    return by_name["more text"], by_name["bigger model"]
+    return by_name["more text"], by_name["a bigger model"]
 
 
 def flips_of(first: Return, second: Return) -> tuple[Flip, ...]:
@@ -161,7 +183,7 @@ def _dollar_verdict(
     flips = flips_of(data, gpu)
     better, worse = (data, gpu) if compared.mid >= 1 else (gpu, data)
     sentence = (
-        f"At {where(point)}, the next ${dollars:.3g} (1% of what that cost) lower the loss by "
+        f"At {where(point)}, the next ${number(dollars)} (1% of what that cost) lower the loss by "
         f"{_for(better, dollars)} in {better.name}, by {_for(worse, dollars)} in {worse.name}; "
         f"data to GPUs is {number(compared.mid)} "
         f"({interval_text(compared)}): {status}."
@@ -181,12 +203,12 @@ def percent_dollars(found: Sequence[Return]) -> float:
     spent = [
         one.way.dollars({name: price.mid for name, price in one.way.prices.items() if price})
         for one in found
-        if one.name in ("more text", "bigger model") and not one.way.missing()
+        if one.name in ("more text", "a bigger model") and not one.way.missing()
     ]
     return max(0.01 * max(spent, default=1.0), 1e-6)
 
 
 def _for(one: Return, dollars: float) -> str:
-    assert one.per_dollar is not None
-    scaled = Estimate(one.per_dollar.mid * dollars, one.per_dollar.draws * dollars)
+    scaled = one.bought(dollars)
+    assert scaled is not None
     return f"{number(scaled.mid)} ({interval_text(scaled)})"

@@ -1,20 +1,23 @@
 """The question of a recipe: is it better than a baseline, and by which factor of data?"""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.study.evidence import Gap
-from curation.study.ground import Ground, deciding, ground_conditions
+from curation.study.ground import GAP, Ground, deciding, ground_conditions
 from curation.study.predict import Estimate
 from curation.study.verdict import (
     Condition,
+    Deciding,
     Verdict,
     interval_conditions,
     interval_text,
-    number,
-    short,
     status_of,
 )
+from curation.study.words import number, short
+
+MOST_SEEDS = 50
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,31 @@ def recipe_worth(baseline: str, recipe: str, evidence: RecipeEvidence, ground: G
         _recipe_sentence(baseline, recipe, evidence, status),
         (),
         tuple(conditions),
-        None if status == "decided" else deciding(conditions, factor, ground),
+        None if status == "decided" else _deciding(conditions, evidence, factor, ground),
         {"baseline": baseline, "recipe": recipe, "by": "runs" if evidence.measured else "law"},
     )
+
+
+def _deciding(
+    conditions: Sequence[Condition],
+    evidence: RecipeEvidence,
+    factor: Estimate | None,
+    ground: Ground,
+) -> Deciding:
+    """Returns the seeds that would clear the gap where the noise hides it, else what is lacking."""
+    gap, noise, each = evidence.gap, ground.noise, ground.run_dollars
+    if gap is None or noise is None or gap.clear:
+        return deciding(conditions, factor, ground)
+    # The half-width is about 2 sd sqrt(2 / seeds): so many seeds make it the gap.
+    wanted = 8 * (noise.sd / max(abs(gap.log_ratio), 1e-9)) ** 2
+    if wanted > MOST_SEEDS:
+        return Deciding(
+            f"the gap is so small that more than {MOST_SEEDS} seeds of each could not tell it: "
+            "take the cheaper recipe"
+        )
+    more = sum(max(1, math.ceil(wanted) - seeds) for seeds in gap.seeds)
+    cost = None if each is None else each * more
+    return Deciding("more seeds of the largest cell of both recipes", more, cost)
 
 
 def _recipe_sentence(baseline: str, recipe: str, evidence: RecipeEvidence, status: str) -> str:
@@ -90,7 +115,7 @@ def _log(factor: Estimate | None) -> float:
 
 
 def _gap_condition(gap: Gap | None, factor: Estimate | None) -> Condition:
-    name, wanted = "gap of the largest cells beyond the noise", "clear, and on the factor's side"
+    name, wanted = GAP, "clear, and on the factor's side"
     if gap is None:
         return Condition(name, "must", None, "no cell that both recipes have", wanted)
     met = gap.clear and _same_side(gap.log_ratio, _log(factor))

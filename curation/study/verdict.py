@@ -16,6 +16,7 @@ from curation.shards import replacing
 from curation.study.flips import Flip
 from curation.study.predict import Estimate
 from curation.study.prices import Range
+from curation.study.words import number
 
 Status = Literal["decided", "leaning", "not decided"]
 Weight = Literal["must", "full", "note"]
@@ -68,8 +69,8 @@ class Deciding:
         """Says it, costs included."""
         if self.runs is None:
             return f"{self.action}."
-        cost = f"about ${self.dollars.mid:,.2f}" if self.dollars else "at a cost that is unknown"
-        return f"{self.action}: {self.runs:,} more runs, {cost}."
+        cost = f"about ${number(self.dollars.mid)}" if self.dollars else "at a cost that is unknown"
+        return f"{self.action}: {self.runs:,} more run{'s' * (self.runs != 1)}, {cost}."
 
     def as_json(self) -> dict[str, Any]:
         """Returns it for verdict.json."""
@@ -150,33 +151,6 @@ def interval_text(ratio: Estimate | None, share: float = FULL) -> str:
     """Returns "0.8 to 1.9", or that there is no interval."""
     found = ratio.interval(share) if ratio is not None else None
     return "no interval" if found is None else f"{number(found[0])} to {number(found[1])}"
-
-
-def number(value: float) -> str:
-    """Returns a number for people: three digits, separators, words for infinity.
-
-    Examples:
-        >>> number(0.000123), number(1234567.0), number(math.inf)
-        ('0.000123', '1,234,567', 'beyond any')
-    """
-    if math.isinf(value):
-        return "beyond any"
-    if math.isnan(value):
-        return "not a number"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def short(value: float) -> str:
-    """Returns a count with a letter for its thousands.
-
-    Examples:
-        >>> short(1.23e9), short(20e9), short(512), short(3.6e5)
-        ('1.23B', '20B', '512', '360k')
-    """
-    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit * 0.9995:
-            return f"{value / unit:.3g}{letter}"
-    return f"{value:.3g}"
 
 
 def status_of(conditions: Sequence[Condition]) -> tuple[Status, str]:

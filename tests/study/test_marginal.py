@@ -32,7 +32,7 @@ def test_a_dollar_of_model_and_of_text_by_hand():
     hours = 6 * 1e9 * 20e9 / RATE / HOUR
     model = EPOCH["alpha"] * EPOCH["A"] / 1e9 ** EPOCH["alpha"] / (hours * 3.99)
     text = EPOCH["beta"] * EPOCH["B"] / 20e9 ** EPOCH["beta"] / (hours * 3.99 + 20)
-    assert found["bigger model"].per_dollar.mid == pytest.approx(model, rel=1e-4)
+    assert found["a bigger model"].per_dollar.mid == pytest.approx(model, rel=1e-4)
     assert found["more text"].per_dollar.mid == pytest.approx(text, rel=1e-4)
 
 
@@ -44,14 +44,14 @@ def test_every_return_has_an_interval_that_holds_its_point():
 
 
 def test_a_law_without_draws_has_no_interval():
-    found = by_name(plain_law())["bigger model"]
+    found = by_name(plain_law())["a bigger model"]
     assert found.per_dollar.interval() is None
     assert found.per_dollar.as_json()["low"] is None
 
 
 def test_an_uncertain_price_widens_the_interval_and_keeps_the_law_apart():
-    sure = by_name(epoch_law())["bigger model"]
-    unsure = by_name(epoch_law(), prices=terms(hour=Range(1.99, 3.99, 5)))["bigger model"]
+    sure = by_name(epoch_law())["a bigger model"]
+    unsure = by_name(epoch_law(), prices=terms(hour=Range(1.99, 3.99, 5)))["a bigger model"]
     width = [np.log(np.divide(*one.per_dollar.interval()[::-1])) for one in (sure, unsure)]
     assert width[1] > 1.5 * width[0]
     assert unsure.at_mid_prices.interval() == pytest.approx(sure.per_dollar.interval())
@@ -61,7 +61,7 @@ def test_an_unknown_price_is_no_return_and_not_the_best_one():
     found = by_name(epoch_law(), prices=terms(text=None))["more text"]
     assert found.per_dollar is None
     assert found.why == "unknown: the price of text"
-    assert by_name(epoch_law(), prices=terms(hour=None))["bigger model"].per_dollar is None
+    assert by_name(epoch_law(), prices=terms(hour=None))["a bigger model"].per_dollar is None
 
 
 def test_the_flip_price_makes_both_returns_equal():
@@ -72,7 +72,7 @@ def test_the_flip_price_makes_both_returns_equal():
         unit = 1e-6 if price == "text" else 1.0
         there = terms(**{change: Range.exact(found.at.mid * unit)})
         at = by_name(law, prices=there)
-        assert at["more text"].per_dollar.mid == pytest.approx(at["bigger model"].per_dollar.mid)
+        assert at["more text"].per_dollar.mid == pytest.approx(at["a bigger model"].per_dollar.mid)
         low, high = found.at.interval()
         assert low < found.at.mid < high
 
@@ -82,8 +82,8 @@ def test_the_flip_says_which_way():
     found = flip(text, model, "hour")
     assert found.above == "more text"
     dear = by_name(epoch_law(), prices=terms(hour=Range.exact(found.at.mid * 3)))
-    assert dear["more text"].per_dollar.mid > dear["bigger model"].per_dollar.mid
-    assert flip(text, model, "text").above == "bigger model"
+    assert dear["more text"].per_dollar.mid > dear["a bigger model"].per_dollar.mid
+    assert flip(text, model, "text").above == "a bigger model"
 
 
 def test_the_price_of_text_flips_also_where_it_is_unknown():
@@ -168,7 +168,7 @@ def test_a_recipe_without_a_price_is_unknown_and_reuse_divides():
 
 def test_served_tokens_make_a_bigger_model_dearer():
     life = terms(served_tokens=1e12)
-    plain, served = (by_name(epoch_law(), prices=one)["bigger model"] for one in (terms(), life))
+    plain, served = (by_name(epoch_law(), prices=one)["a bigger model"] for one in (terms(), life))
     # 6 N D = 1.2e20 of training, 2 N T = 2e21 of serving.
     assert plain.per_dollar.mid / served.per_dollar.mid == pytest.approx(1 + 2e21 / 1.2e20)
 

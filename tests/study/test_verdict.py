@@ -19,11 +19,10 @@ from curation.study.verdict import (
     Condition,
     interval_conditions,
     more_runs,
-    number,
-    short,
     status_of,
     write_verdict,
 )
+from curation.study.words import number, short
 from tests.study.doubles import EPOCH, drawn, epoch_law, plain_law, recipe_law, tied_law
 from tests.study.rows import study, study_rows
 
