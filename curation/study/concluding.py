@@ -15,6 +15,7 @@ from curation.study.lawfile import write_law
 from curation.study.planning import catalogue_of, device_price
 from curation.study.prices import Range
 from curation.study.report import write_report
+from curation.study.running import few_threads
 from curation.study.runs import read_runs
 from curation.study.spec import Study
 from curation.study.verdict import write_verdict
@@ -45,7 +46,7 @@ def conclude_study(
             path.unlink()
     setting = setting_of(study, runs, datasets, hardware)
     # Laws of a few tiny runs have draws beyond all bounds; the flags say so, not the terminal.
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), few_threads():
         conclusion = conclude(runs, setting, out)
     _write_laws(conclusion, out)
     try:
