@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from curation.study.planning import Forecast
 from curation.study.costs import cents, money
 from curation.study.grid import Cell
+from curation.study.planning import Forecast
 from curation.study.prices import Range
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from flows.command import AsJson, UsageError, app, print_json
 
 if TYPE_CHECKING:
     from curation.manifest import Manifest
-    from curation.study.conclude import Conclusion
     from curation.plan import Plan
     from curation.study.cells import PlacedCell, Row
+    from curation.study.conclude import Conclusion
     from curation.study.running import CellEvent, Outcome, Prepared, RunOne
     from flows.params import StudyParams
 

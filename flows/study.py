@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 from flows.settings import use_prefect
 
@@ -22,10 +23,10 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.sync import concurrency
-from prefect.futures import as_completed
+from prefect.futures import PrefectFuture, as_completed
 from prefect.logging import get_run_logger
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from curation.manifest import Manifest, read_manifest
 from curation.plan import Plan
@@ -119,10 +120,8 @@ class _Cells:
     ) -> Iterator[tuple[PlacedCell, Row]]:
         with ThreadPoolTaskRunner(max_workers=width) as runner:
             try:
-                futures = [
-                    runner.submit(run_cell_task, {"cell": CellTask(one, run, self._fence())})
-                    for one in cells
-                ]
+                tasks = [CellTask(one, run, self._fence()) for one in cells]
+                futures = [_submit(runner, one) for one in tasks]
                 places = {id(future): one for future, one in zip(futures, cells, strict=True)}
                 for future in as_completed(futures):
                     yield places[id(future)], future.result()
@@ -140,6 +139,11 @@ class _Cells:
 
     def _fence(self) -> AbstractContextManager[object]:
         return concurrency(GPU_LIMIT, occupy=1) if self._gpu else nullcontext()
+
+
+def _submit(runner: TaskRunner[Any], cell: CellTask) -> PrefectFuture[Any]:
+    future: PrefectFuture[Any] = runner.submit(run_cell_task, {"cell": cell})
+    return future
 
 
 def _maker(out: Path, workers: int) -> Callable[[Plan, Path], Manifest]:

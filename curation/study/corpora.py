@@ -147,7 +147,7 @@ def _texts(paths: Iterable[Path]) -> pa.LargeStringArray:
     return pa.concat_arrays(chunks) if chunks else pa.array([], pa.large_string())
 
 
-def _made(  # noqa: PLR0913 - where, of what, how
+def _made(
     name: str,
     spec: DataSpec,
     loaded: LoadedStudy,

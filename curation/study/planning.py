@@ -11,7 +11,7 @@ from curation.study.grid import Cell, without
 from curation.study.laws import PUBLISHED
 from curation.study.prices import Catalogue, Range, load_catalogue
 from curation.study.probe import Speed
-from curation.study.spec import BudgetSpec, Study
+from curation.study.spec import BudgetSpec, Group, Study
 
 
 class Forecast(NamedTuple):
@@ -95,28 +95,38 @@ def plan_study(
     Raises:
         CurationError: The plan is above a cap, and nothing more may be dropped.
     """
-    left, dropped = list(cells), []
+    left = list(cells)
+    dropped: list[str] = []
     groups = list(study.budget.drop)
     while True:
         plan = _plan(study, left, speeds, dropped, parallel, price)
         excess = above(plan, study.budget)
         if excess is None:
             return plan
-        fewer: list[Cell] = left
-        while groups and len(fewer) == len(left):
-            fewer = without(left, groups[0])
-            if groups[0] != "grid" or len(fewer) == len(left):
-                done = groups.pop(0)
-            else:
-                done = groups[0]
-            if len(fewer) < len(left):
-                dropped.append(f"{len(left) - len(fewer)} cells of '{done}': {excess}")
+        fewer, group = _drop(left, groups)
         if len(fewer) == len(left):
             raise CurationError(
                 f"study {study.name}: {excess}; raise the cap, drop groups (budget.drop), or make "
                 "the grid smaller; nothing was run"
             )
+        dropped.append(f"{len(left) - len(fewer)} cells of '{group}': {excess}")
         left = fewer
+
+
+def _drop(cells: Sequence[Cell], groups: list[Group]) -> tuple[list[Cell], str]:
+    """Leaves out the first group that has cells; takes the used up ones off the list.
+
+    Returns:
+        What is left, all where no group can go, and the group.
+    """
+    while groups:
+        group = groups[0]
+        fewer = without(cells, group)
+        if group != "grid" or len(fewer) == len(cells):
+            groups.pop(0)
+        if len(fewer) < len(cells):
+            return fewer, group
+    return list(cells), ""
 
 
 def above(plan: StudyPlan, budget: BudgetSpec) -> str | None:
@@ -138,7 +148,7 @@ def forecast(cell: Cell, speed: Speed, price: Range | None) -> Forecast:
     return Forecast(cell.tokens * speed.flops_per_token, seconds, _dollars(seconds, price))
 
 
-def _plan(  # noqa: PLR0913 - what is known so far
+def _plan(
     study: Study,
     cells: Sequence[Cell],
     speeds: Mapping[str, Speed],
@@ -196,9 +206,7 @@ def _check_grid(
 def _minutes(cells: Sequence[Cell], forecasts: Sequence[Forecast], parallel: int) -> float:
     """Returns wall minutes: timing cells have the machine for themselves."""
     alone = sum(
-        part.seconds
-        for cell, part in zip(cells, forecasts, strict=True)
-        if cell.group == "timing"
+        part.seconds for cell, part in zip(cells, forecasts, strict=True) if cell.group == "timing"
     )
     together = sum(part.seconds for part in forecasts) - alone
     return (alone + together / max(parallel, 1)) / 60

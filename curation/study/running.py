@@ -29,7 +29,6 @@ from curation.errors import CurationError
 from curation.handoff import prepare_job
 from curation.manifest import write_json
 from curation.results import run_job
-from curation.study.planning import Forecast, StudyPlan, device_price, plan_study
 from curation.study.cells import (
     CellStoppedError,
     Place,
@@ -41,6 +40,7 @@ from curation.study.cells import (
 from curation.study.cells import run_cell as run_one
 from curation.study.corpora import Dataset, MakeDataset, make_corpora
 from curation.study.grid import Cell, cells_of, job_of
+from curation.study.planning import Forecast, StudyPlan, device_price, plan_study
 from curation.study.prices import Range
 from curation.study.probe import Probes, probe_sizes
 from curation.study.runs import make_runs, write_runs
@@ -253,9 +253,7 @@ class _Spending:
 def _run_cells(
     prepared: Prepared, placed: Sequence[PlacedCell], execute: Execute, listen: Listener
 ) -> list[Row]:
-    forecasts = {
-        one.key: cast for one, cast in zip(placed, prepared.plan.forecasts, strict=True)
-    }
+    forecasts = {one.key: cast for one, cast in zip(placed, prepared.plan.forecasts, strict=True)}
     spending = _Spending(prepared, forecasts)
     table = _Table(prepared, placed, forecasts, listen)
     for one in placed:
@@ -345,9 +343,7 @@ def _tokenizer(study: Study, baseline: Dataset, held_out: Dataset, out: Path) ->
     cell = Cell("grid", "tokenizer", size, tokens, None, study.grid.seeds[0], study.grid.seeds[0])
     job = job_of(cell, study, tokenizer=None, held_out=str(held_out.directory))
     data = job.data.model_copy(update={"eval_documents": 1})
-    path = prepare_job(
-        job.model_copy(update={"data": data}), baseline.directory, out / "tokenizer"
-    )
+    path = prepare_job(job.model_copy(update={"data": data}), baseline.directory, out / "tokenizer")
     run_job(path, on_progress=STOP.check)
     return out.resolve() / "tokenizer" / "model" / "tokenizer.json"
 
@@ -422,4 +418,3 @@ def check_some_done(outcome: Outcome, name: str, out: Path) -> None:
         f"study {name}: all {failed + skipped} cells failed or were skipped; the first says: "
         f"{reason}; rows are in {out / 'runs.parquet'}; mend that and run again"
     )
-

@@ -165,7 +165,7 @@ def write_bits(path: Path, loss: float, documents: int = 4) -> None:
     pq.write_table(pa.table(columns), path)
 
 
-def make_result(  # noqa: PLR0913
+def make_result(
     prepared: Any, parameters: int, tokens: int, unique: int, loss: float, files: Any
 ) -> RunResult:
     """A whole result of a training."""

@@ -3,8 +3,8 @@
 import pytest
 
 from curation.errors import CurationError, RecipeError
-from curation.study.planning import device_price, plan_study
 from curation.study.grid import cells_of
+from curation.study.planning import device_price, plan_study
 from curation.study.prices import Range
 from curation.study.probe import Speed
 from curation.study.spec import Study, parse_study

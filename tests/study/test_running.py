@@ -109,7 +109,10 @@ def test_a_failed_cell_is_a_row_and_is_tried_again(fresh, monkeypatch):
 
 def test_all_cells_failed_is_one_line(fresh, monkeypatch):
     path, out = fresh
-    use_trainer(monkeypatch, FakeTrainer(lambda name: name.startswith(("good", "bad")) and "no room" or None))
+    use_trainer(
+        monkeypatch,
+        FakeTrainer(lambda name: "no room" if name.startswith(("good", "bad")) else None),
+    )
     outcome = run_it(path, out)
     with pytest.raises(CurationError, match=r"all 16 cells failed .*: no room; rows are in"):
         check_some_done(outcome, "small", out)

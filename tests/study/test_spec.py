@@ -51,7 +51,8 @@ def test_settings_of_sources_are_handed_on_and_others_are_the_studys(tmp_path):
 def test_a_preset_brings_grid_training_and_caps_and_leaves_the_recipes(tmp_path):
     other = tmp_path / "preset.toml"
     other.write_text(
-        "illustrative = true\n[grid]\nsizes = [{ depth = 3 }]\ntokens = [128]\n[budget]\nflops = 1\n"
+        "illustrative = true\n[grid]\nsizes = [{ depth = 3 }]\ntokens = [128]\n"
+        "[budget]\nflops = 1\n"
     )
     study = load_study(write_study(tmp_path), (), other).study
     assert study.illustrative
