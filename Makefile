@@ -10,7 +10,7 @@ KERNELS := $(wildcard curation/text/*.py curation/html/*.py)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install install-dev demo test check bench clean
+.PHONY: help install install-dev demo study smoke test check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -21,6 +21,12 @@ install-dev: .venv/.installed-dev .venv/.warm ## the same with test and lint too
 
 demo: install ## curate the sample, fine-tune a small model on it, print what happened
 	$(BIN)/curate run data/recipes/demo.toml --out $(OUT)/demo --finetune data/jobs/demo.toml
+
+study: install ## data or GPUs? raw text to a verdict on this machine: 20 minutes on two quiet cores
+	$(BIN)/curate study data/studies/cpu.toml --out $(OUT)/study
+
+smoke: install ## the same chain with cells of seconds: two minutes, decides nothing
+	$(BIN)/curate study data/studies/smoke.toml --out $(OUT)/smoke
 
 test: install-dev ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -178,7 +178,9 @@ class _Decision:
         funnel.add(records)
         keyed = [key_shard(*found) for found in zip(count(), items, records, strict=False)]
         keys = tuple(shard for shard in keyed if shard is not None)
-        seen = fingerprint_of(self.fingerprint, [r.digest() for r in records], __version__)
+        # The names, too: recipes that share this directory may have other shards with equal keys.
+        names = [shard.name for shard in self.plan.shards]
+        seen = fingerprint_of(self.fingerprint, names, [r.digest() for r in records], __version__)
         groups = self._groups(keys, records, seen)
         if groups:
             funnel.add((yield Step(f"{self.name} groups", groups)))

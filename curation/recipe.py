@@ -138,7 +138,9 @@ class LoadedRecipe(NamedTuple):
     base: Path
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
+def load_recipe(
+    path: Path, overrides: Sequence[str] = (), more_stages: Sequence[Mapping[str, Any]] = ()
+) -> LoadedRecipe:
     """Reads and checks a recipe file.
 
     Args:
@@ -146,6 +148,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
         overrides: `key=value` settings, applied before the check: `seed=3`,
             `output.shards=16`, `stages.minhash_dedup.threshold=0.7`,
             `sources.web.license="CC0"` (stages and sources go by name).
+        more_stages: Tables of stages that follow the recipe's own.
 
     Raises:
         RecipeError: The file is missing, is no TOML, or says something impossible.
@@ -153,6 +156,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> LoadedRecipe:
     raw = read_toml(path, "recipe")
     for override in overrides:
         apply_override(raw, override)
+    if more_stages:
+        raw["stages"] = [*raw.get("stages", []), *map(dict, more_stages)]
     base = path.resolve().parent
     _resolve_files(raw.get("stages"), base)
     return LoadedRecipe(parse_recipe(raw, f"recipe {path}"), base)

@@ -17,7 +17,8 @@ import flows.advising
 import flows.extractor
 import flows.laws
 import flows.quality
-import flows.questions  # noqa: F401 - they add their commands
+import flows.questions
+import flows.studies  # noqa: F401 - they add their commands
 from curation.errors import CurationError
 from curation.worker import WorkerPool
 from flows.command import AsJson, Dataset, UsageError, app, print_json

@@ -52,7 +52,15 @@ def make_dataset(recipe: RecipeParams, options: OptionsParams) -> Dataset:
     Raises:
         CurationError: With one line that says what to do; finished work is kept.
     """
-    plan = make_plan(load_recipe(Path(recipe.path), recipe.overrides))
+    return make_planned(make_plan(load_recipe(Path(recipe.path), recipe.overrides)), options)
+
+
+def make_planned(plan: Plan, options: OptionsParams) -> Dataset:
+    """Runs a plan inside the current flow run and publishes its artifacts.
+
+    Raises:
+        CurationError: With one line that says what to do; finished work is kept.
+    """
     run_options = options.run_options()
     with exclusive(run_options):
         found = look_for_dataset(quote(plan), run_options, return_state=True).result()

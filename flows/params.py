@@ -145,3 +145,45 @@ class CuratedAndFinetuned(BaseModel):
     dataset: Dataset
     model: Model | None
     """None where an event handed the dataset to the fine-tuning deployment."""
+
+
+class StudyParams(BaseModel):
+    """A trade-off study: its file, and where it goes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = Field(title="Study", description="Study file (TOML): data/studies/cpu.toml.")
+    out: str = Field(description="Directory of the study: datasets, cells, runs.parquet, report.")
+    preset: str | None = Field(
+        default=None, description="Study file whose grid, training and budget are taken instead."
+    )
+    overrides: list[str] = Field(
+        default_factory=list,
+        description="Settings to change, each key=value: grid.seeds=[1, 2]. "
+        "sources.NAME.paths=[...] goes to every recipe that has the source.",
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=1024,
+        description="Worker processes that make the datasets. Default: one for each CPU.",
+    )
+    parallel: int | None = Field(
+        default=None, ge=1, description="Cells at a time. Default: one a core; on a GPU one."
+    )
+
+    @property
+    def name(self) -> str:
+        """Stem of the file: names the flow run before the study is read."""
+        return Path(self.path).stem
+
+
+class StudyResult(BaseModel):
+    """What the study flow returns: a reference and the counts that people look for."""
+
+    name: str
+    directory: str
+    """Absolute path of runs.parquet, study.json and what was concluded."""
+    done: int
+    failed: int
+    skipped: int

@@ -63,7 +63,7 @@ def run_finetune(
     with _progress(quiet=quiet) as (_, on_train):
         if not prefect:
             return _finetune(dataset, job, out, on_train)
-        _prefect_or_say()
+        prefect_or_say()
         from flows.finetune import run_finetuning
 
         return run_finetuning(dataset.absolute(), job.absolute(), out, on_train)
@@ -91,13 +91,14 @@ def _finetune(dataset: Path, job: Path, out: Path | None, on_train: OnTrain) -> 
 def _with_prefect(
     request: RunRequest, listen: Listener, on_train: OnTrain
 ) -> "tuple[Manifest, RunResult | None]":
-    _prefect_or_say()
+    prefect_or_say()
     from flows.curate import run_curation
 
     return run_curation(request, listen, on_train)
 
 
-def _prefect_or_say() -> None:
+def prefect_or_say() -> None:
+    """Raises CurationError, in one line, where Prefect is not installed."""
     from flows.settings import use_prefect
 
     use_prefect()
