@@ -118,7 +118,8 @@ class _Cells:
     def execute(
         self, cells: Sequence[PlacedCell], run: RunOne, width: int
     ) -> Iterator[tuple[PlacedCell, Row]]:
-        with ThreadPoolTaskRunner(max_workers=width) as runner:
+        pool: Any = ThreadPoolTaskRunner(max_workers=width)
+        with pool as runner:
             try:
                 tasks = [CellTask(one, run, self._fence()) for one in cells]
                 futures = [_submit(runner, one) for one in tasks]
