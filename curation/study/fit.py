@@ -3,7 +3,7 @@
 Given its exponents a law is linear in the rest, so a coarse grid of exponents with a non-negative
 least squares fit at each point is a better set of starts than any grid in all constants (variable
 projection, as in arXiv 2603.22339). The best of them are followed to their minima, and the best of
-those is polished by L-BFGS with analytic gradients; the gradient that is left is recorded.
+those is polished by BFGS with analytic gradients; the gradient that is left is recorded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -128,7 +128,7 @@ def fit_point(
         form: What to fit.
         points: The runs.
         settings: How.
-        polish: Follow the best start by L-BFGS to the last digit; without, BFGS has to do.
+        polish: Follow the best start by scipy to the last digit as well.
 
     Raises:
         DataError: There are fewer runs than constants.
@@ -154,6 +154,11 @@ def fit_point(
         constants, _ = minimise_one(objective, constants)
     last = minimise_all(objective, constants[None])  # says what a further step would bring
     constants, value = last.constants[0], float(last.value[0]) * delta**2
+    if not np.isfinite(value):
+        raise DataError(
+            f"form {form.name}: no constants bring it near these runs (losses from "
+            f"{points.loss.min():.3g} to {points.loss.max():.3g}); leave it out, or mend the runs"
+        )
     gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
     return PointFit(
         form, points, objective.whole(constants), free, delta, value, gradient,

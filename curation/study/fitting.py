@@ -86,7 +86,8 @@ def fit_laws(
     for name in forms or default_forms(points):
         form = form_named(name)
         try:
-            law, fit = fit_law(form, points, settings, excluded=excluded)
+            with np.errstate(all="ignore"):  # wild constants are tried, and refused by their value
+                law, fit = fit_law(form, points, settings, excluded=excluded)
         except DataError as error:
             skipped[name] = str(error)
             continue
@@ -245,7 +246,7 @@ def _record(
         "noise_of_seeds": noise if freedom else None,
         "noise_freedom": freedom,
         "objective": fit.objective,
-        "optimizer": "BFGS, then L-BFGS of scipy, analytic gradients",
+        "optimizer": "BFGS for all starts, then BFGS of scipy for the best, analytic gradients",
         "starts": fit.starts,
         "starts_from": settings.starts,
         "starts_agreeing": fit.agreeing,
