@@ -14,7 +14,7 @@ from curation.overriding import apply_override
 from curation.plan import make_plan
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.runner import RunOptions, drive, steps
-from curation.stage import BatchStage
+from curation.stage import ExpandStage, GlobalStage
 from curation.stages import KINDS
 from tests.conftest import SAMPLE, write_jsonl
 from tests.test_every_stage import KINDS_HERE, SETTINGS, first_records
@@ -79,11 +79,12 @@ def batch_stages(directory: Path) -> list[dict[str, Any]]:
     """Each kind that looks at documents one by one."""
     stages = []
     for kind in KINDS_HERE:
-        if issubclass(KINDS[kind], BatchStage):  # who else has children, only a run can tell
+        if not issubclass(KINDS[kind], GlobalStage):
             settings = SETTINGS[kind]
             given = settings(directory) if callable(settings) else settings
             stages.append({"kind": kind, **given} | OTHERWISE.get(kind, {}))
-    return stages
+    # What is made of documents depends on which ones there are.
+    return [stage for stage in stages if not issubclass(KINDS[stage["kind"]], ExpandStage)]
 
 
 GLOBAL_STAGES: list[dict[str, Any]] = [
