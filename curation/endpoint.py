@@ -214,6 +214,11 @@ def check_endpoint(spec: EndpointSpec) -> None:
         raise ValueError(
             f"base_url is '{spec.base_url}'; expected an address such as http://127.0.0.1:8000/v1"
         )
+    if parts.username or parts.password:
+        raise ValueError(
+            "base_url holds a name or a password, and recipes are written into every manifest; "
+            "give a key by api_key_env"
+        )
     if spec.api_key_env and not os.environ.get(spec.api_key_env):
         raise ValueError(
             f"api_key_env names the environment variable {spec.api_key_env}, which is not set; "

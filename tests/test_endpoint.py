@@ -182,6 +182,7 @@ def test_no_body_can_break_the_reader(body):
     [
         ({"base_url": "127.0.0.1:8000"}, "expected an address such as http://127"),
         ({"base_url": "file:///etc/passwd"}, "expected an address"),
+        ({"base_url": "http://me:secret@127.0.0.1/v1"}, "holds a name or a password"),
         ({"api_key_env": "NO_SUCH_VARIABLE"}, "NO_SUCH_VARIABLE, which is not set"),
     ],
 )

@@ -1,36 +1,12 @@
 """Kinds of stage, one file each, in the order in which rows usually meet them."""
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 
+from curation.kinds import LazyKinds
 from curation.stage import Stage
 
-
-class _Kinds(Mapping[str, type[Stage]]):
-    """Loads a kind when it is asked for: all take a second or two, and a recipe has a few.
-
-    The kind `url_filter` is the class `UrlFilter` of the module `url_filter`.
-    """
-
-    def __init__(self, *kinds: str) -> None:
-        self._kinds = {kind: f"{__name__}.{kind}" for kind in kinds}
-
-    def __getitem__(self, kind: str) -> type[Stage]:
-        module = import_module(self._kinds[kind])
-        model: type[Stage] = getattr(module, kind.title().replace("_", ""))
-        return model
-
-    def __contains__(self, kind: object) -> bool:
-        return kind in self._kinds
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kinds)
-
-    def __len__(self) -> int:
-        return len(self._kinds)
-
-
-KINDS: Mapping[str, type[Stage]] = _Kinds(
+KINDS: Mapping[str, type[Stage]] = LazyKinds(
+    __name__,
     "url_filter",
     "extract",
     "normalize",

@@ -47,7 +47,7 @@ class Synonyms(ExpandStage):
     kind: Literal["synonyms"] = "synonyms"
     wordnet: str = INSTALLED
     """Directory of WordNet's files; "installed": where packages put them."""
-    rate: float = Field(default=0.5, gt=0, le=1)
+    rate: float = Field(default=1.0, gt=0, le=1)
     """Probability that a word that has synonyms is replaced: some 3 words in 100 have some."""
     max_senses: int = Field(default=2, ge=1, le=100)
     """Words of more senses are left alone: the more, the more words change their meaning."""

@@ -9,6 +9,7 @@ words are drawn, the seed. So a cache may be shared by all recipes, and deleted 
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import lru_cache
@@ -55,9 +56,12 @@ class TranslationCache:
             DataError: It cannot be made, or is no cache.
         """
         self.path = path
+        self._lock = threading.Lock()  # Dask's workers are threads of one process
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+            self._database = sqlite3.connect(
+                path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
+            )
             # Readers do not wait for a writer; a transaction survives the death of its process.
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -80,10 +84,9 @@ class TranslationCache:
             for start in range(0, len(keys), _AT_ONCE):
                 part = keys[start : start + _AT_ONCE]
                 marks = ",".join("?" * len(part))
-                rows = self._database.execute(
-                    f"SELECT key, text, unknown FROM translations WHERE key IN ({marks})",  # noqa: S608
-                    part,
-                )
+                select = f"SELECT key, text, unknown FROM translations WHERE key IN ({marks})"  # noqa: S608
+                with self._lock:
+                    rows = self._database.execute(select, part).fetchall()
                 for key, text, unknown in rows:
                     found[key] = Translated(text.decode("utf-8", "surrogatepass"), unknown)
         except sqlite3.Error as error:
@@ -101,7 +104,7 @@ class TranslationCache:
             for key, found in translations.items()
         ]
         try:
-            with closing(self._database.cursor()) as cursor:
+            with self._lock, closing(self._database.cursor()) as cursor:
                 cursor.execute("BEGIN IMMEDIATE")
                 try:
                     cursor.executemany(

@@ -5,9 +5,12 @@ CTranslate2. A model is a directory that `ct2-transformers-converter --model DIR
 OUT --copy_files source.spm target.spm` made of one of transformers.
 
 CTranslate2 drops sentences from a batch as they are finished, so a batch's shape depends on all of
-them. Sentences are therefore translated one by one, on as many threads as asked for. Its draws
-come from a stream of each thread, so words cannot be drawn by a sentence's own seed: that is
-refused.
+them, and with it, in the last bits, its sums. Measured with a model of OPUS-MT's shape: batches of
+one length and 2 to 12 rows gave the same bits, in any order; one row alone gave others, for it is
+multiplied by another routine, but for models of 8-bit numbers, whose sums are exact. So a batch
+holds sentences of one length, each of them twice unless its numbers have 8 bits: then no row is
+ever alone. Draws come from a stream of each thread, so words cannot be drawn by a sentence's own
+seed: that is refused.
 """
 
 import json
@@ -61,13 +64,12 @@ def load(spec: ModelSpec) -> "CTranslator":
 class CTranslator:
     """A loaded model of CTranslate2."""
 
-    at_once = 64
-
     def __init__(self, directory: Path, spec: ModelSpec) -> None:
         """Loads the model and the word pieces."""
         import ctranslate2
 
         self._spec = spec
+        self.at_once = 16 * spec.batch_sentences  # enough for batches of few lengths
         self._pieces = Pieces(directory)
         cuda = spec.device != "cpu" and ctranslate2.get_cuda_device_count() > 0
         if spec.device == "cuda" and not cuda:
@@ -88,22 +90,35 @@ class CTranslator:
                 f"({' '.join(str(error).split()):.160}); expected what its converter made; "
                 "convert it again"
             ) from error
+        self._copies = 1 if "int8" in self._model.compute_type else 2
 
     def translate(self, sentences: Sequence[str], seeds: Sequence[int]) -> list[Translated]:  # noqa: ARG002
-        """Translates n sentences, one by one."""
+        """Translates n sentences in batches of one length."""
+        cut = [self._pieces.cut(sentence, self._spec.prefix) for sentence in sentences]
+        by_length: dict[int, list[int]] = {}
+        for row, pieces in enumerate(cut):
+            by_length.setdefault(len(pieces), []).append(row)
+        answers: dict[int, Translated] = {}
+        for length, rows in sorted(by_length.items()):
+            for start in range(0, len(rows), self._spec.batch_sentences):
+                part = rows[start : start + self._spec.batch_sentences]
+                made = self._batch([cut[row] for row in part], length)
+                answers.update(zip(part, made, strict=True))
+        return [answers[row] for row in range(len(sentences))]
+
+    def _batch(self, cut: list[list[str]], length: int) -> list[Translated]:
         decoding = self._spec.decoding
-        answers = []
-        for sentence in sentences:
-            pieces = self._pieces.cut(sentence, self._spec.prefix)
-            [found] = self._model.translate_batch(
-                [pieces],
-                beam_size=decoding.beams if decoding.method == "beam" else 1,
-                max_decoding_length=min(self._spec.max_tokens, 3 * len(pieces) + 16),
-                max_input_length=0,
-                replace_unknowns=False,
-            )
-            answers.append(Translated(self._pieces.join(_said(found.hypotheses[0]))))
-        return answers
+        found = self._model.translate_batch(
+            cut * self._copies,
+            max_batch_size=0,  # all at once
+            beam_size=decoding.beams if decoding.method == "beam" else 1,
+            max_decoding_length=min(self._spec.max_tokens, 3 * length + 16),
+            max_input_length=0,
+            replace_unknowns=False,
+        )
+        return [
+            Translated(self._pieces.join(_said(one.hypotheses[0]))) for one in found[: len(cut)]
+        ]
 
 
 def _said(pieces: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 import multiprocessing
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,6 +72,19 @@ def test_several_processes_share_one_file(tmp_path) -> None:
     found = open_cache(tmp_path).find([*keys, *own])
     assert len(found) == 213
     assert found[keys[7]] == Translated("7 done", 7)
+
+
+def test_threads_of_one_process_share_one_object(tmp_path) -> None:
+    cache = TranslationCache(tmp_path / "c")
+
+    def fill(number: int) -> Translated:
+        keys = [cache_key("route", f"{number} {at}", None) for at in range(50)]
+        for key in keys:
+            cache.add({key: Translated(key.hex())})
+        return cache.find(keys)[keys[-1]]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(fill, range(8)))) == 8
 
 
 def test_a_damaged_file_is_one_line(tmp_path) -> None:

@@ -128,9 +128,17 @@ def test_ctranslate2_says_what_transformers_says(marian, converted, decoding) ->
     assert sum(a == b for a, b in first) > 0.8 * len(first)
 
 
-def test_ctranslate2_gives_a_sentence_one_translation(converted) -> None:
-    found = _spec("ctranslate2", converted)
-    assert _translate(found, MIXED[::-1]) == _translate(found, MIXED)[::-1]
+@pytest.mark.parametrize("decoding", METHODS[:2], ids=lambda decoding: decoding.method)
+def test_ctranslate2_gives_a_sentence_one_translation(converted, decoding) -> None:
+    found = _spec("ctranslate2", converted, decoding=decoding)
+    together = _translate(found, MIXED)
+    shuffled = random.Random(4).sample(MIXED, len(MIXED))
+    assert dict(zip(shuffled, _translate(found, shuffled), strict=True)) == dict(
+        zip(MIXED, together, strict=True)
+    )
+    assert [_translate(found, [pair])[0] for pair in MIXED[:9]] == together[:9]
+    small = found.model_copy(update={"batch_sentences": 3})
+    assert _translate(small, MIXED) == together
 
 
 def test_ctranslate2_refuses_to_draw(converted) -> None:
