@@ -1,4 +1,4 @@
-"""The gates between augmented documents and their parents: MB of children for a second of CPU, beside sacrebleu.
+"""The gates of augmented documents: MB of children for a second of CPU, beside sacrebleu.
 
     python benchmarks/augmentation_gates.py [--documents 2000]
 
