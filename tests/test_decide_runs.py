@@ -7,6 +7,7 @@ the sample, or in `ONLY_A_RUN`, where what follows from them cannot be known fro
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -137,11 +138,20 @@ def augmented(directory: Path) -> Asked:
     return Asked(directory, AUGMENTING_STAGES)
 
 
-def asked_about(kind: str, one_by_one: Asked, between: Asked, augmented: Asked) -> Asked:
-    """The dataset that has a kind of stage."""
-    if kind in {one["kind"] for one in AUGMENTING_STAGES[1:]}:
-        return augmented
-    return between if kind in {one["kind"] for one in GLOBAL_STAGES[4:9]} else one_by_one
+@pytest.fixture
+def asked_about(request: pytest.FixtureRequest) -> Callable[[str], Asked]:
+    """The dataset that has a kind of stage, made when it is needed."""
+
+    def find(kind: str) -> Asked:
+        name = "one_by_one"
+        if kind in {one["kind"] for one in AUGMENTING_STAGES[1:]}:
+            name = "augmented"
+        elif kind in {one["kind"] for one in GLOBAL_STAGES[4:9]}:
+            name = "between"
+        asked: Asked = request.getfixturevalue(name)
+        return asked
+
+    return find
 
 
 def kinds_with_rules(*datasets: Asked) -> set[str]:
@@ -161,12 +171,12 @@ def test_every_kind_with_rules_is_asked(
     [pytest.param(one, id=" ".join(one)) for kind in CHANGES for one in CHANGES[kind]],
 )
 def test_what_is_called_exact_is_what_a_run_does(
-    one_by_one: Asked, between: Asked, augmented: Asked, tmp_path: Path, settings: list[str]
+    asked_about: Callable[[str], Asked], tmp_path: Path, settings: list[str]
 ) -> None:
     kind = settings[0].partition(".")[0]
     if kind not in KINDS_HERE:
         pytest.skip(f"what {kind} needs is not installed")
-    asked = asked_about(kind, one_by_one, between, augmented)
+    asked = asked_about(kind)
     outcome = audit.decide(asked.out, settings, examples=ALL)
     assert outcome.exact
     assert outcome.leaving.documents + outcome.returning.documents + outcome.staying.documents
@@ -177,12 +187,12 @@ def test_what_is_called_exact_is_what_a_run_does(
     "setting", [f"{kind}.{one}" for kind in ONLY_A_RUN for one in ONLY_A_RUN[kind]]
 )
 def test_what_only_a_run_can_tell_is_refused(
-    one_by_one: Asked, between: Asked, augmented: Asked, setting: str
+    asked_about: Callable[[str], Asked], setting: str
 ) -> None:
     kind = setting.partition(".")[0]
     if kind not in KINDS_HERE:
         pytest.skip(f"what {kind} needs is not installed")
-    asked = asked_about(kind, one_by_one, between, augmented)
+    asked = asked_about(kind)
     with pytest.raises(RecipeError, match="only a run can tell") as error:
         audit.decide(asked.out, [setting])
     assert "\n" not in str(error.value)
