@@ -212,7 +212,11 @@ def examples() -> list[tuple[str, str, str, str]]:
     return [(name, *ABOUT[name], _example(name)) for name in OPERATIONS]
 
 
-_OURS = {"their": ["thier"], "received": ["recieved"], "morning": ["mornig"]}
+_OURS = {
+    "their": ["thier"],
+    "received": ["recieved"],
+    "morning": ["mornig"],
+}  # codespell:ignore thier,recieved
 
 
 def _example(name: str) -> str:
