@@ -53,7 +53,7 @@ def ours(found: list[str]) -> None:
         show(name, lambda one=one: noise_chars.noise_characters(offsets, data, keys, one))
     every = noise_chars.character_noise(dict.fromkeys(noise_chars.OPERATIONS, RATE), "qwerty")
     show("all 14 of characters", lambda: noise_chars.noise_characters(offsets, data, keys, every))
-    words = noise_words.word_noise(dict.fromkeys(noise_words.OPERATIONS, RATE), {"the": ["tthe"]})
+    words = noise_words.word_noise(dict.fromkeys(noise_words.OPERATIONS, RATE), {"the": ["th"]})
     show("all 6 of words", lambda: noise_words.noise_words(offsets, data, keys, words))
     bounds = noise_sentences.sentence_bounds({"sentence_shuffle": 0.5, "sentence_drop": 0.1})
     show("sentences", lambda: noise_sentences.noise_sentences(offsets, data, keys, bounds))
