@@ -287,3 +287,16 @@ def test_clusters_between_children_and_split_are_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=r"exact_dedup stands between echo and split.*put split"):
         with_echo(corpus, ECHO, {"kind": "exact_dedup"}, SPLIT)
+
+
+def test_a_document_fewer_is_a_parent_fewer_so_the_answer_is_not_exact(
+    corpus: Path, with_echo: Callable[..., LoadedRecipe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = ({"kind": "text_statistics", "min_words": 5}, ECHO)
+    run_here(with_echo(corpus, *stages), corpus / "out")
+    for module in ("audit.order", "audit.pieces", "audit.recorded", "audit.changes"):
+        name = f"curation.{module}.KINDS"
+        monkeypatch.setattr(name, {**{kind: KINDS[kind] for kind in KINDS}, "echo": Echo})
+    outcome = audit.decide(corpus / "out", ["text_statistics.min_words=8"])
+    assert outcome.decided_again == ["echo"]
+    assert not outcome.exact
