@@ -300,3 +300,12 @@ def test_a_document_fewer_is_a_parent_fewer_so_the_answer_is_not_exact(
     outcome = audit.decide(corpus / "out", ["text_statistics.min_words=8"])
     assert outcome.decided_again == ["echo"]
     assert not outcome.exact
+
+
+def test_each_source_can_have_settings_of_its_own() -> None:
+    stages = [Echo(share=1, sources=("test",)), Echo(share=2, sources=("other",))]
+    batch = make_batch(["one", "two"], source=["test", "other"])
+    rows, _, counts = run(stages, batch)
+    assert [row["text"] for row in rows] == ["one", "eno0", "two", "owt0", "owt1"]
+    count = counts["echo"]
+    assert (count.documents_in, count.documents_made, count.documents_out) == (2, 3, 5)
