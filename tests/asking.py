@@ -19,6 +19,8 @@ from curation.stages import KINDS
 from tests.conftest import SAMPLE, write_jsonl
 from tests.test_every_stage import KINDS_HERE, SETTINGS, first_records
 
+GATES = "augmentation_gates"
+
 NAMES = ("verdict", "stage", "reason", "value", "bound")
 
 FIELDS = {"id": "id", "text": "text", "url": "url"}
@@ -76,16 +78,22 @@ OTHERWISE: dict[str, dict[str, Any]] = {"split": {"cluster_columns": None}}
 
 
 def batch_stages(directory: Path) -> list[dict[str, Any]]:
-    """Each kind that looks at documents one by one."""
+    """Each kind that looks at documents one by one, those apart that make some or judge those."""
     stages = []
     for kind in KINDS_HERE:
-        if not issubclass(KINDS[kind], GlobalStage):
+        if not issubclass(KINDS[kind], GlobalStage | ExpandStage) and kind != GATES:
             settings = SETTINGS[kind]
             given = settings(directory) if callable(settings) else settings
             stages.append({"kind": kind, **given} | OTHERWISE.get(kind, {}))
     # What is made of documents depends on which ones there are.
     return [stage for stage in stages if not issubclass(KINDS[stage["kind"]], ExpandStage)]
 
+
+AUGMENTING_STAGES: list[dict[str, Any]] = [
+    {"kind": "normalize"},
+    {"kind": "noise", "rates": {"keyboard": 0.02, "word_swap": 0.05, "sentence_drop": 0.1}},
+    {"kind": "augmentation_gates"},
+]
 
 GLOBAL_STAGES: list[dict[str, Any]] = [
     {"kind": "extract", "sources": ["web"]},

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from curation import audit
 from curation import recipe as recipes
 from curation.audit.tables import connect, rows
+from curation.errors import DataError
 from curation.recipe import LoadedRecipe, parse_recipe
 from curation.schema import make_doc_id
 from curation.stages import KINDS
+from flows.cli import app
 from tests.conftest import SAMPLE, write_jsonl
 from tests.reword import WORDS, Reword
 from tests.test_runner import outputs, run_here
@@ -237,3 +240,33 @@ def test_families_pairs_and_operations_are_told(load: Load, corpus: Path):
     assert first["text"]
     assert first["parent_text"]
     assert make_doc_id("docs", first["record_id"]) == first["doc_id"]
+
+
+def test_commands_tell_the_same_to_machines(load: Load, corpus: Path):
+    out = corpus / "out"
+    run(load(corpus, *STAGES), out)
+
+    def answer(*arguments: str) -> Any:
+        found = CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False)
+        assert found.exit_code == 0
+        return json.loads(found.stdout)
+
+    [operation] = answer("stats", str(out), "--augmented")["augmented"]
+    assert operation == audit.operations(out)[0]._asdict()
+    [pair] = answer("show", str(out), "--augmented", "--sample", "1")
+    assert {pair["made_by"], pair["verdict"]} == {"reword", "kept"}
+    assert pair["parent_text"] != pair["text"]
+    [route] = answer("trace", str(out), pair["doc_id"])
+    assert [member["doc_id"] for member in route["family"]] == [pair["parent_id"], pair["doc_id"]]
+    shown = CliRunner().invoke(app, ["show", str(out), "--augmented", "--sample", "1"])
+    assert "{+" in shown.stdout
+    assert f"child {pair['doc_id'][:12]} (kept)" in shown.stdout
+    shown = CliRunner().invoke(app, ["trace", str(out), pair["doc_id"]])
+    assert "family of 2" in shown.stdout
+
+
+def test_a_dataset_without_children_says_so(load: Load, corpus: Path):
+    run(load(corpus, {"kind": "exact_dedup"}), corpus / "out")
+    for ask in (audit.operations, lambda out: audit.pairs(out, 1)):
+        with pytest.raises(DataError, match="no stage of its recipe made documents"):
+            ask(corpus / "out")

@@ -7,6 +7,7 @@ the sample, or in `ONLY_A_RUN`, where what follows from them cannot be known fro
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pytest
 from curation import audit
 from curation.errors import RecipeError
 from tests.asking import (
+    AUGMENTING_STAGES,
+    GATES,
     GLOBAL_STAGES,
     Asked,
     assert_agrees,
@@ -72,6 +75,11 @@ CHANGES: dict[str, list[list[str]]] = {
         ["decontaminate.max_overlap=0.01", "decontaminate.max_ngrams=0"],
         ["decontaminate.max_paragraph_overlap=0"],
     ],
+    GATES: [
+        [f"{GATES}.min_names=0.95"],
+        [f"{GATES}.max_chrf=85", f"{GATES}.min_numbers=0"],
+        [f"{GATES}.min_chrf=0", f"{GATES}.min_negations=0", f"{GATES}.max_chrf=100"],
+    ],
     "domain_cap": [
         ["domain_cap.max_documents=2"],
         ["domain_cap.max_documents=30"],
@@ -81,6 +89,8 @@ CHANGES: dict[str, list[list[str]]] = {
 }
 
 ONLY_A_RUN = {
+    "noise": ["share=0.5", "rates={case=0.1}"],
+    GATES: ["bleu=true"],
     "gopher_quality": ['definition="datatrove"', 'stop_words={en=["the", "of"]}', "language='de'"],
     "gopher_repetition": ['definition="dclm"'],
     "language": ['keep=["en"]', "sample_chars=100"],
@@ -123,13 +133,36 @@ def between(directory: Path) -> Asked:
     return Asked(directory, GLOBAL_STAGES)
 
 
+@pytest.fixture(scope="module")
+def augmented(directory: Path) -> Asked:
+    return Asked(directory, AUGMENTING_STAGES)
+
+
+@pytest.fixture
+def asked_about(request: pytest.FixtureRequest) -> Callable[[str], Asked]:
+    """The dataset that has a kind of stage, made when it is needed."""
+
+    def find(kind: str) -> Asked:
+        name = "one_by_one"
+        if kind in {one["kind"] for one in AUGMENTING_STAGES[1:]}:
+            name = "augmented"
+        elif kind in {one["kind"] for one in GLOBAL_STAGES[4:9]}:
+            name = "between"
+        asked: Asked = request.getfixturevalue(name)
+        return asked
+
+    return find
+
+
 def kinds_with_rules(*datasets: Asked) -> set[str]:
     recipes = [recipe(asked.directory, *asked.stages).recipe for asked in datasets]
     return {stage.kind for one in recipes for stage in one.stages if stage.rules()}
 
 
-def test_every_kind_with_rules_is_asked(one_by_one: Asked, between: Asked) -> None:
-    missing = kinds_with_rules(one_by_one, between) - set(CHANGES) - set(ONLY_A_RUN)
+def test_every_kind_with_rules_is_asked(
+    one_by_one: Asked, between: Asked, augmented: Asked
+) -> None:
+    missing = kinds_with_rules(one_by_one, between, augmented) - set(CHANGES) - set(ONLY_A_RUN)
     assert not missing, f"add a line for {sorted(missing)} to CHANGES or ONLY_A_RUN of {__file__}"
 
 
@@ -138,12 +171,12 @@ def test_every_kind_with_rules_is_asked(one_by_one: Asked, between: Asked) -> No
     [pytest.param(one, id=" ".join(one)) for kind in CHANGES for one in CHANGES[kind]],
 )
 def test_what_is_called_exact_is_what_a_run_does(
-    one_by_one: Asked, between: Asked, tmp_path: Path, settings: list[str]
+    asked_about: Callable[[str], Asked], tmp_path: Path, settings: list[str]
 ) -> None:
     kind = settings[0].partition(".")[0]
     if kind not in KINDS_HERE:
         pytest.skip(f"what {kind} needs is not installed")
-    asked = between if kind == "domain_cap" else one_by_one
+    asked = asked_about(kind)
     outcome = audit.decide(asked.out, settings, examples=ALL)
     assert outcome.exact
     assert outcome.leaving.documents + outcome.returning.documents + outcome.staying.documents
@@ -154,12 +187,12 @@ def test_what_is_called_exact_is_what_a_run_does(
     "setting", [f"{kind}.{one}" for kind in ONLY_A_RUN for one in ONLY_A_RUN[kind]]
 )
 def test_what_only_a_run_can_tell_is_refused(
-    one_by_one: Asked, between: Asked, setting: str
+    asked_about: Callable[[str], Asked], setting: str
 ) -> None:
     kind = setting.partition(".")[0]
     if kind not in KINDS_HERE:
         pytest.skip(f"what {kind} needs is not installed")
-    asked = between if kind in {one["kind"] for one in GLOBAL_STAGES[4:9]} else one_by_one
+    asked = asked_about(kind)
     with pytest.raises(RecipeError, match="only a run can tell") as error:
         audit.decide(asked.out, [setting])
     assert "\n" not in str(error.value)
