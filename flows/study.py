@@ -118,7 +118,8 @@ class _Cells:
     def execute(
         self, cells: Sequence[PlacedCell], run: RunOne, width: int
     ) -> Iterator[tuple[PlacedCell, Row]]:
-        with ThreadPoolTaskRunner(max_workers=width) as runner:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=width)
+        with threads as runner:
             try:
                 tasks = [CellTask(one, run, self._fence()) for one in cells]
                 futures = [_submit(runner, one) for one in tasks]
