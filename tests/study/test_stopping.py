@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="needs: pip install 'curation[finetune]'")
 pytest.importorskip("scipy", reason="needs: pip install 'curation[study]'")
 pytestmark = pytest.mark.slow
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background of a script
 ROOT = Path(__file__).resolve().parents[2]
 TINY = (
     STUDY.replace("sizes = [{ depth = 1, width = 32 }, { depth = 1, width = 64 }]",
