@@ -148,7 +148,7 @@ class ModelSpec(Settings):
 class TrainingSpec(Settings):
     """How it is trained. Batch sizes are of the whole job, whatever number of devices it gets."""
 
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    batch_size: int | Literal["auto"] = "auto"
     """Sequences of one optimiser step over all devices and accumulation steps; auto: from the
     model's size (see `curation.finetune.batch`), 512 tokens up to a million parameters."""
     gradient_accumulation: int = Field(default=1, ge=1)
@@ -174,6 +174,14 @@ class TrainingSpec(Settings):
     one; all other weights stay. Default: everything is trained."""
     communication_probe: bool = False
     """Measures, after the last step of several processes, what exchanging gradients costs."""
+
+    @field_validator("batch_size", mode="before")
+    @classmethod
+    def _number_or_auto(cls, value: Any) -> Any:
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not whole and value != "auto":
+            raise ValueError('expected "auto" or a whole number from 1 on')
+        return value
 
     @model_validator(mode="after")
     def _whole_batches(self) -> "TrainingSpec":

@@ -9,6 +9,7 @@ from curation.job import Job, load_job, parse_job
 def test_smallest_job_gets_documented_defaults():
     job = parse_job({"name": "a"})
     assert (job.model.size, job.tokenizer.kind, job.training.precision) == ("tiny", "train", "auto")
+    assert job.training.batch_size == "auto"
     assert job.learning_rate == 3e-3
 
 
@@ -62,6 +63,9 @@ def test_tokenizer_path_needs_no_kind():
             {"training": {"batch_size": 6, "gradient_accumulation": 4}},
             "batch_size 6 is not a multiple of gradient_accumulation 4",
         ),
+        ({"training": {"batch_size": 0}}, r'batch_size: expected "auto" or a whole .*\(found 0\)'),
+        ({"training": {"batch_size": "small"}}, r"batch_size: expected .*\(found 'small'\)$"),
+        ({"training": {"batch_size": True}}, r"batch_size: expected .*\(found True\)"),
         ({"training": {"schedule": "step"}}, r"training.schedule: .*'cosine'.*\(found 'step'\)"),
         ({"seed": -1}, r"seed.init: .*greater than or equal to 0 \(found -1\)"),
         ({"name": "a/b"}, r"name: .*pattern.*\(found 'a/b'\)"),

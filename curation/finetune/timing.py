@@ -86,8 +86,8 @@ class StepClock:
     def spent(self) -> Spent:
         """Returns what was spent until now."""
         return Spent(
-            self._before.seconds + time.perf_counter() - self._begun,
-            self._before.cpu_seconds + cpu_seconds() - self._cpu_begun,
+            self._before.seconds + (time.perf_counter() - self._begun),
+            self._before.cpu_seconds + (cpu_seconds() - self._cpu_begun),
         )
 
     def read(self) -> Timing:

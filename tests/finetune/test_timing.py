@@ -45,7 +45,8 @@ def test_waiting_is_told_from_working():
 def test_first_steps_are_left_out():
     timing = clock_of([0.05] * 10 + [0.0] * 12, 0.0)
     assert len(timing.steps) == 12
-    assert sum(timing.waits) < 0.05 < timing.all_waits
+    assert timing.all_waits >= 0.5
+    assert sum(timing.waits) < timing.all_waits / 2
 
 
 def test_saving_is_no_part_of_a_step():
@@ -56,7 +57,7 @@ def test_saving_is_no_part_of_a_step():
         time.sleep(0.05)
         clock.resume()
     timing = clock.read()
-    assert sum(timing.steps) < 0.05
+    assert sum(timing.steps) < 0.1
     assert timing.spent.seconds >= 0.2
 
 
@@ -74,8 +75,8 @@ def test_what_a_killed_process_spent_is_added(tmp_path):
     clock = StepClock()
     clock.begin(read_spent(tmp_path))
     spent = clock.read().spent
-    assert 100 <= spent.seconds < 101
-    assert 50 <= spent.cpu_seconds < 51
+    assert 100 <= spent.seconds < 110
+    assert 50 <= spent.cpu_seconds < 60
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"seconds": 1, "more": 2}'])

@@ -94,6 +94,7 @@ def make_result(name: str, digest: str, corpus: Any) -> RunResult:
             "losses": [],
             "bits_per_byte": ones | {"before": 8.0, "after": 2.5, "by_source": by_source},
             "flops_convention": "none",
+            "steps": None,
             "seconds": ones,
             "tokens_per_second": 4321.0,
             "device": ones | {"kind": "cpu", "name": "cpu", "precision": "fp32"},
