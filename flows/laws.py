@@ -43,6 +43,10 @@ def fit(
         Path | None, typer.Option(help="Directory for laws and pictures.", metavar="DIR")
     ] = None,
     unit: Annotated[str, typer.Option(help="Of loss, for the record.")] = "bits per byte",
+    convention: Annotated[
+        str | None,
+        typer.Option(help="How parameters are counted, for the record.", show_default="the column"),
+    ] = None,
     delta: Annotated[
         float | None,
         typer.Option(help="Bound of the Huber loss.", show_default="from seeds, or 0.001"),
@@ -66,10 +70,14 @@ def fit(
     from curation.study.runs import read_runs
     from curation.study.worth import check_recipe, worth_of_recipes
 
-    table = read_runs(runs, _mapping(columns or ()))
+    names = _mapping(columns or ())
+    table = read_runs(runs, names)
     points, excluded = points_of(table, exclude or ())
     check_recipe(points, baseline)
-    settings = FitSettings(delta=delta, starts=starts.value, draws=draws, seed=seed, unit=unit)
+    settings = FitSettings(
+        delta=delta, starts=starts.value, draws=draws, seed=seed, unit=unit,
+        convention=_convention(runs, names, table, convention),
+    )  # fmt: skip
     laws = fit_laws(points, settings, forms=form, excluded=excluded)
     found = worth_of_recipes(laws, baseline)
     paths = _write(out, laws, unit) if out is not None else []
@@ -90,6 +98,17 @@ def _mapping(said: "tuple[str, ...] | list[str]") -> dict[str, str]:
             )
         found[name.strip()] = value.strip()
     return found
+
+
+def _convention(runs: Path, names: dict[str, str], table: Any, said: str | None) -> str:
+    """How N and D were counted: as said, as our own tables count, or as the file does."""
+    from curation.study.fit import FitSettings
+
+    column = names.get("parameters", "parameters")
+    ours = runs.suffix == ".parquet" and column == "parameters"
+    found = said or (FitSettings().convention if ours else f"as column '{column}' counts")
+    derived = (table.schema.metadata or {}).get(b"derived", b"").decode()
+    return f"{found}; {derived}" if derived else found
 
 
 def _write(out: Path, laws: "Laws", unit: str) -> list[Path]:

@@ -1,6 +1,7 @@
 """What a recipe is worth: so many times the data of another, and where two recipes cross."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -8,6 +9,8 @@ from curation.errors import RecipeError
 from curation.study.bootstrap import Interval, interval
 from curation.study.forms import Array, Facts
 from curation.study.law import FittedLaw, form_named
+
+Side = Literal["recipe", "baseline"]
 
 _REACH = float(np.log(1e6))
 """A factor of data beyond a million, or below a millionth, is none: no amount of data is enough."""
@@ -21,7 +24,9 @@ class Equivalence:
     baseline: str
     parameters: float
     tokens: float
-    """Of `recipe`."""
+    """Of the one that was held."""
+    held: Side
+    """Whose tokens were given; the other's were found."""
     factor: Interval
     """Above 1: the recipe is worth that many times the data. Infinite: no amount is enough."""
     draws: Array
@@ -33,27 +38,42 @@ class Equivalence:
 
 
 def equivalence(
-    law: FittedLaw, recipe: str, baseline: str, parameters: float, tokens: float
+    law: FittedLaw,
+    recipe: str,
+    baseline: str,
+    parameters: float,
+    tokens: float,
+    *,
+    held: Side = "recipe",
 ) -> Equivalence:
     """Returns the factor of the baseline's data that makes up for a recipe.
+
+    With the recipe's tokens held, the baseline's are found, which for a better recipe lie beyond
+    what was measured; with the baseline's held, one reads off how much less the recipe needs. The
+    factor is baseline over recipe either way.
 
     Args:
         law: One that tells recipes apart.
         recipe: The one that is judged.
         baseline: The one whose tokens are counted.
         parameters: N of both.
-        tokens: D of `recipe`, all unique.
+        tokens: D of the one that is held, all unique.
+        held: Which one that is.
 
     Raises:
         RecipeError: The law does not tell recipes apart, or does not know one of them.
     """
     _check(law)
-    mid = _factors(law, (recipe, baseline), parameters, tokens, draws=False)
+    pair = (recipe, baseline) if held == "recipe" else (baseline, recipe)
+    mid = _factors(law, pair, parameters, tokens, draws=False)
     drawn = np.empty(0)
     if law.draws:
-        drawn = _factors(law, (recipe, baseline), parameters, tokens, draws=True)
+        drawn = _factors(law, pair, parameters, tokens, draws=True)
+    if held == "baseline":
+        with np.errstate(divide="ignore"):
+            mid, drawn = 1 / mid, 1 / drawn
     factor = interval(float(mid[0]), drawn)
-    return Equivalence(recipe, baseline, float(parameters), float(tokens), factor, drawn)
+    return Equivalence(recipe, baseline, float(parameters), float(tokens), held, factor, drawn)
 
 
 @dataclass(frozen=True)
@@ -129,7 +149,7 @@ def _facts(law: FittedLaw, recipe: str, parameters: float, tokens: Array) -> Fac
 def _factors(
     law: FittedLaw, recipes: tuple[str, str], parameters: float, tokens: float, *, draws: bool
 ) -> Array:
-    """Solves loss(baseline, factor x tokens) = loss(recipe, tokens) by halving, `[draws]`."""
+    """Solves loss(second, factor x tokens) = loss(first, tokens) by halving, `[draws]`."""
     recipe, baseline = recipes
     start = np.log(np.array([[tokens]], float))
     wanted = law.log_loss(_facts(law, recipe, parameters, start[0]), draws=draws).reshape(-1, 1)
@@ -160,7 +180,7 @@ def _zero(tokens: Array, gaps: Array) -> Array:
     place = np.argmax(signs, axis=1)
     rows = np.arange(len(gaps))
     left, right = gaps[rows, place], gaps[rows, place + 1]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # rows without a change of sign are dropped below
         share = left / (left - right)
-    where = np.exp(tokens[place] + share * (tokens[place + 1] - tokens[place]))
+        where = np.exp(tokens[place] + share * (tokens[place + 1] - tokens[place]))
     return np.where(signs.any(axis=1), where, np.nan)

@@ -154,6 +154,11 @@ def fit_point(
         constants, _ = minimise_one(objective, constants)
     last = minimise_all(objective, constants[None])  # says what a further step would bring
     constants, value = last.constants[0], float(last.value[0]) * delta**2
+    if not np.isfinite(value):
+        raise DataError(
+            f"form {form.name}: no constants bring it near these runs (losses from "
+            f"{points.loss.min():.3g} to {points.loss.max():.3g}); leave it out, or mend the runs"
+        )
     gradient = float(np.abs(objective(constants[None])[1]).max()) * delta**2
     return PointFit(
         form, points, objective.whole(constants), free, delta, value, gradient,

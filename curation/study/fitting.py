@@ -86,7 +86,8 @@ def fit_laws(
     for name in forms or default_forms(points):
         form = form_named(name)
         try:
-            law, fit = fit_law(form, points, settings, excluded=excluded)
+            with np.errstate(all="ignore"):  # wild constants are tried, and refused by their value
+                law, fit = fit_law(form, points, settings, excluded=excluded)
         except DataError as error:
             skipped[name] = str(error)
             continue

@@ -17,6 +17,10 @@ Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 
+_FAR = 600.0
+"""A constant whose logarithm drifts farther does nothing; e to this is still a number."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a law knows of runs; logarithms are natural, arrays are `[n]` or `[draws, n]`."""
@@ -80,7 +84,8 @@ class Form(ABC):
     def natural(self, theta: Array, recipes: Sequence[str]) -> dict[str, Array]:
         """Returns constants in natural units, each `[...]`."""
         names = self.names(recipes)
-        return {name: np.exp(theta[..., place]) for place, name in enumerate(names)}
+        safe = np.exp(np.clip(theta, -_FAR, _FAR))
+        return {name: safe[..., place] for place, name in enumerate(names)}
 
     def internal(self, natural: Mapping[str, Array | float], recipes: Sequence[str]) -> Array:
         """Returns `theta` `[..., p]` for constants in natural units."""

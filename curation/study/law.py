@@ -136,7 +136,7 @@ class FittedLaw:
             RecipeError: The recipe is not one of the law's, or a number is not above 0.
         """
         facts, shape = self._facts(parameters, tokens, unique_tokens, recipe, quality, resources)
-        return self._evaluate(self.parameters, facts).reshape(shape)
+        return np.exp(self.log_loss(facts)).reshape(shape)
 
     def loss_draws(
         self,
@@ -152,11 +152,13 @@ class FittedLaw:
         facts, shape = self._facts(parameters, tokens, unique_tokens, recipe, quality, resources)
         if not self.draws:
             return np.empty((0, *shape))
-        return self._evaluate(self.draws, facts).reshape(-1, *shape)
+        return np.exp(self.log_loss(facts, draws=True)).reshape(-1, *shape)
 
     def log_loss(self, facts: Facts, *, draws: bool = False) -> Array:
         """Returns ln loss `[n]` for facts of the law's recipes, or `[draws, n]` by every draw."""
-        return np.log(self._evaluate(self.draws if draws else self.parameters, facts))
+        form, constants = form_named(self.form), self.draws if draws else self.parameters
+        theta = form.internal(constants, self.recipes)
+        return form.evaluate(theta, facts, len(self.recipes))[0]
 
     def place_of(self, recipe: str | None) -> int:
         """Returns a recipe's place among the law's, 0 where it does not tell them apart.
@@ -171,11 +173,6 @@ class FittedLaw:
         if recipe not in self.recipes:
             raise RecipeError(unknown_name("recipe of the law", recipe or "", self.recipes))
         return self.recipes.index(recipe)
-
-    def _evaluate(self, constants: Mapping[str, Any], facts: Facts) -> Array:
-        form = form_named(self.form)
-        theta = form.internal(constants, self.recipes)
-        return np.exp(form.evaluate(theta, facts, len(self.recipes))[0])
 
     def _facts(
         self,

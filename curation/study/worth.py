@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation.errors import RecipeError, unknown_name
-from curation.study.comparing import Crossing, Equivalence, crossing, equivalence
+from curation.study.comparing import Crossing, Equivalence, Side, crossing, equivalence
 from curation.study.fitting import Laws, largest_run
 from curation.study.law import FittedLaw, form_named
 from curation.study.points import Points
@@ -24,7 +24,8 @@ class Worth:
     def sentence(self) -> str:
         """Says it in plain language."""
         one, where = self.factor, self.factor.factor
-        held = f"{one.parameters:.3g} parameters and {one.tokens:.3g} tokens"
+        whose = one.recipe if one.held == "recipe" else one.baseline
+        held = f"{one.parameters:.3g} parameters and {one.tokens:.3g} tokens of {whose}"
         if not where.low > 0 or not where.known:
             return f"{one.recipe} against {one.baseline}: not measured, there are no draws"
         said = f"{where.mid:.3g} times the data of {one.baseline}"
@@ -59,6 +60,9 @@ def check_recipe(points: Points, name: str | None) -> None:
 def worth_of_recipes(laws: Laws, baseline: str | None = None) -> list[Worth]:
     """Compares every recipe with the baseline at the largest run; empty for a single recipe.
 
+    The worse of the two is held at the largest run, so that the other's data lies within what was
+    measured.
+
     Args:
         laws: Of runs of several recipes.
         baseline: Default: the recipe with the highest loss there.
@@ -78,12 +82,19 @@ def worth_of_recipes(laws: Laws, baseline: str | None = None) -> list[Worth]:
     return [
         Worth(
             law.form,
-            equivalence(law, name, base, size, tokens),
+            equivalence(
+                law, name, base, size, tokens, held=_worse(law, (name, base), size, tokens)
+            ),
             crossing(law, name, base, size, span),
         )
         for name in names
         if name != base
     ]
+
+
+def _worse(law: FittedLaw, pair: tuple[str, str], size: float, tokens: float) -> Side:
+    one, two = (float(law.loss(size, tokens, recipe=name)) for name in pair)
+    return "recipe" if one > two else "baseline"
 
 
 def _worst(law: FittedLaw, names: Sequence[str], size: float, tokens: float) -> str:

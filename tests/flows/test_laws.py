@@ -1,6 +1,7 @@
 """The command curate fit."""
 
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -96,3 +97,19 @@ def test_wrong_use_is_one_line(arguments, kind, message):
     assert isinstance(ended.exception, kind), ended.output
     assert message in str(ended.exception)
     assert "\n" not in str(ended.exception)
+
+
+def test_without_scipy_one_line_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    ended = curate(simulated.CSV, *FORMS)
+    assert isinstance(ended.exception, RecipeError)
+    assert "pip install 'curation[study]'" in str(ended.exception)
+
+
+def test_without_matplotlib_there_are_laws_and_no_picture(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    ended = curate(simulated.CSV, "--form", "tied", "--draws", "10", "--out", tmp_path / "laws")
+    assert ended.exit_code == 0, ended.output
+    assert "pictures need matplotlib" in ended.output
+    assert (tmp_path / "laws" / "law.json").exists()
+    assert not (tmp_path / "laws" / "fit.png").exists()
