@@ -1,5 +1,6 @@
 """What `curate advise` prints for people."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from curation.study.advise import Advice
 
 
-def show(advice: "Advice", serving: Any, law: str) -> None:
+def show(advice: "Advice", serving: Any, law: str, extra: Mapping[str, Any]) -> None:
     """Prints the split, the flips, what it stands on and what to beware of."""
     OUT.print(_table(advice))
     OUT.print(Text(one_line(_sentence(advice))))
@@ -25,6 +26,11 @@ def show(advice: "Advice", serving: Any, law: str) -> None:
         OUT.print(Text(f"  {one_line(_option(option))}"))
     if serving is not None:
         OUT.print(Text(f"  {one_line(_serving(serving))}"))
+    if extra["shrinking"] is not None:
+        OUT.print(Text(f"  {one_line(_shrinking(extra['shrinking']))}"))
+    if extra["next_dollar"] is not None:
+        OUT.print(Text(one_line(extra["next_dollar"]["sentence"]), style="bold"))
+        OUT.print(Text(f"  why: {one_line(extra['next_dollar']['why'])}"))
     record = advice.law.record
     source = record.get("source", "a study of your own")
     OUT.print(Text(one_line(f"law: {law} ({advice.law.form}; {source}), loss in {_unit(advice)}")))
@@ -124,3 +130,11 @@ def _serving(day: Any) -> str:
         f"worked hours, {money(day.held_dollars)} for {day.devices} held day and night; "
         f"bound by {day.speed.bound}"
     )
+
+
+def _shrinking(found: Mapping[str, Any]) -> str:
+    days = found["days"]
+    if days is None:
+        return "the smaller model never pays for its making: its tokens are not cheaper"
+    spread = f"{number(days['low'])} to {number(days['high'])}"
+    return f"the smaller model has paid for its making after {number(days['mid'])} days ({spread})"

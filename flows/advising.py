@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from curation.study.costs import Terms
     from curation.study.law import FittedLaw
     from curation.study.prices import Catalogue
+    from curation.study.spending import Ask
 
 LAW = "law.json of a study, or a published law: epoch, hoffmann, muennighoff."
 PRICE = "US$ per {}: a number, or low:mid:high. Default: unknown."
@@ -51,6 +52,16 @@ def advise(
     serving_batch: Annotated[float, typer.Option(min=1, help="Sequences served at once.")] = 32.0,
     deadline_hours: Annotated[float | None, typer.Option(help="Training ends by then.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="At most, with a deadline.")] = None,
+    parameters: Annotated[
+        float | None, typer.Option(help="Of a model that you have: where goes its next dollar?")
+    ] = None,
+    tokens: Annotated[float | None, typer.Option(help="That it was trained on.")] = None,
+    shrink_factor: Annotated[
+        float | None, typer.Option(help="Cost of a token of a distilled or quantised model.")
+    ] = None,
+    shrink_cost: Annotated[
+        str | None, typer.Option(help="US$ of making that model, or low:mid:high.", metavar="US$")
+    ] = None,
     mfu: Annotated[
         str | None, typer.Option(help="Share of the peak, or low:mid:high.", metavar="SHARE")
     ] = None,
@@ -81,12 +92,17 @@ def advise(
     ask = Ask(budget, terms, unique_tokens, recipe, devices)
     advice = find(chosen, ask, _curation(curation_gain, options, catalogue))
     serving = _serving(advice, catalogue, options, (served_tokens_per_day, serving_batch))
+    extra = {
+        "serving": serving and serving_json(serving),
+        "next_dollar": _next_dollar(chosen, law, ask, (parameters, tokens)),
+        "shrinking": _shrinking(serving, shrink_factor, shrink_cost),
+    }
     if as_json:
-        print_json(advice_json(advice, serving))
+        print_json(advice_json(advice) | extra)
     else:
         from flows import advice_tables
 
-        advice_tables.show(advice, serving, law)
+        advice_tables.show(advice, serving, law, extra)
 
 
 ALIASES = {
@@ -199,7 +215,44 @@ def _serving(
     return daily_cost(served, tokens, device, catalogue.rate("serving"), advice.ask.terms.hour)
 
 
-def advice_json(advice: "Advice", serving: Any) -> dict[str, Any]:
+def _next_dollar(
+    law: "FittedLaw", name: str, ask: "Ask", place: tuple[float | None, float | None]
+) -> dict[str, Any] | None:
+    """Returns the verdict on the next dollar for a model that is there; None if none was named."""
+    from curation.study.ground import Ground
+    from curation.study.predict import Point, law_recipe
+    from curation.study.questions import next_dollar
+
+    parameters, tokens = place
+    if parameters is None and tokens is None:
+        return None
+    if not (parameters and tokens and parameters > 0 and tokens > 0):
+        raise UsageError("--parameters and --tokens go together; expected two numbers above 0")
+    unique = None if ask.unique_tokens is None else min(tokens, ask.unique_tokens)
+    point = Point(parameters, tokens, unique, law_recipe(law, ask.recipe))
+    ground = Ground(None, None, law_name=name)
+    return next_dollar({law.form: law}, law.form, point, ask.terms, ground)[0].as_json()
+
+
+def _shrinking(serving: Any, factor: float | None, cost: str | None) -> dict[str, Any] | None:
+    """Returns after how many days of service a smaller model has paid for its making."""
+    from curation.study.inference import break_even_days
+
+    once = _range(cost, "--shrink-cost")
+    if factor is None and once is None:
+        return None
+    if factor is None or once is None or serving is None or serving.busy_dollars is None:
+        raise UsageError(
+            "--shrink-factor and --shrink-cost go together, and need --served-tokens-per-day"
+        )
+    days = break_even_days(once, serving.busy_dollars, factor)
+    return {
+        "factor": factor,
+        "days": days and {"low": days.low, "mid": days.mid, "high": days.high},
+    }
+
+
+def advice_json(advice: "Advice") -> dict[str, Any]:
     """Returns what `--json` prints; what is unknown is null."""
     plan, record = advice.plan, advice.law.record
     parts = {"text": plan.text, "curation": plan.curation, "training": plan.training,
@@ -228,7 +281,6 @@ def advice_json(advice: "Advice", serving: Any) -> dict[str, Any]:
              "loss_saved": one.saved and one.saved.as_json()}
             for one in advice.curated
         ],
-        "serving": serving and serving_json(serving),
         "caveats": advice.caveats,
     }  # fmt: skip
 

@@ -45,7 +45,9 @@ from curation.study.predict import Estimate, Point, told_apart
 from curation.study.prices import Range
 from curation.study.questions import QUESTION, next_dollar
 from curation.study.recipe_question import RecipeEvidence, recipe_worth
+from curation.study.repeats import Repeat, measured_repeats
 from curation.study.scaling import Efficiency, Scalability, efficiencies, scalability
+from curation.study.states import states_of
 from curation.study.verdict import Condition, Status, Verdict, status_of
 
 
@@ -100,6 +102,7 @@ class Conclusion:
     efficiencies: list[Efficiency]
     scalability: Scalability | None
     agreement: list[Agreement]
+    repeats: list[Repeat]
     states: list[str]
     """What is missing or went wrong, in plain words; a reader sees them first."""
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -138,17 +141,23 @@ def conclude(runs: pa.Table, setting: Setting, directory: Path | None = None) ->
         setting: Prices and names.
         directory: Of the study, where `bits_file` paths start; None: no bits by document.
     """
+    # Laws of a few tiny runs have draws beyond all bounds; flags and states say so.
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        return _conclude(runs, setting, directory)
+
+
+def _conclude(runs: pa.Table, setting: Setting, directory: Path | None) -> Conclusion:
     found, rows = health(runs), usable(runs)
     noise = noise_floor(rows)
     baseline = _baseline(rows, setting)
     laws, failures = _fit(runs, setting, found)
     point = _present(rows, baseline)
     ground = Ground(found, noise, setting.preset, _run_dollars(rows))
-    names = sorted({row["recipe"] for row in rows if row["recipe"]} - {baseline})
+    recipe_names = sorted({row["recipe"] for row in rows if row["recipe"]})
     recipes = [
         _recipe((baseline, name), rows, laws, (setting, ground), directory)
-        for name in names
-        if baseline is not None
+        for name in recipe_names
+        if baseline is not None and name != baseline
     ]
     statuses = {one.recipe: _status(one.verdict) for one in recipes}
     dollar, returns = _dollar_question(laws, point, setting.terms, ground, statuses)
@@ -157,7 +166,9 @@ def conclude(runs: pa.Table, setting: Setting, directory: Path | None = None) ->
         setting, found, noise, rows, laws, point, returns,
         [*(one.verdict for one in recipes), dollar], recipes,
         _plane(laws, point, setting.terms), scaled, scalability(scaled), rank_agreement(rows),
-        _states(found, noise, setting, failures, point), failures,
+        measured_repeats(one_device(rows), noise),
+        states_of(found, noise, (setting.preset, setting.terms, recipe_names), scaled, failures),
+        failures,
     )  # fmt: skip
 
 
@@ -306,44 +317,6 @@ def _plane(laws: Laws | None, point: Point | None, terms: Terms) -> Plane | None
     if laws is None or point is None:
         return None
     return plane(laws.law, point, terms)
-
-
-def _states(
-    found: Health,
-    noise: Noise | None,
-    setting: Setting,
-    failures: Sequence[tuple[str, str]],
-    point: Point | None,
-) -> list[str]:
-    recipe = point.recipe if point else None
-    states = [*_cell_states(found), *_ground_states(found, noise, setting)]
-    states += [f"No law could be fitted: {why}." for form, why in failures if form == "all"]
-    return states + [f"The price of {name} is unknown." for name in setting.terms.unknown(recipe)]
-
-
-def _cell_states(found: Health) -> list[str]:
-    total = found.done + found.failed + found.skipped
-    if not total:
-        return ["There are no runs, so there is nothing to say."]
-    left = f"{found.failed} failed, {found.skipped} skipped"
-    if not found.done:
-        return [f"No cell is done: {left}."]
-    return [f"{found.done} of {total} cells are done: {left}."] if found.done < total else []
-
-
-def _ground_states(found: Health, noise: Noise | None, setting: Setting) -> list[str]:
-    states = []
-    if setting.preset == "smoke":
-        states.append("This was a smoke test: it checks the machinery and decides nothing.")
-    if found.done and min(found.sizes, found.amounts) < 2:
-        states.append("The grid is too small: a law needs two sizes and two amounts of text.")
-    if found.done and noise is None:
-        states.append("No cell has two seeds: the noise is unknown, so nothing is decided.")
-    if found.few_steps:
-        states.append(
-            f"The shortest cell has {found.least_steps} steps: below 1,000, steps pass for data."
-        )
-    return states
 
 
 def prices_table(terms: Terms, recipes: Sequence[str]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from curation.errors import RecipeError
 from curation.manifest import Manifest
 from curation.study.prices import Item, Range
+from curation.study.words import number
 
 HOUR = 3600.0
 ZERO = Range.exact(0.0)
@@ -80,7 +81,7 @@ def cents(value: float) -> str:
     """
     if value >= 10_000 or value == 0:
         return f"{value:,.0f}"
-    return f"{value:,.2f}" if value >= 0.1 else f"{value:.3g}"
+    return f"{value:,.2f}" if value >= 0.1 else number(value)
 
 
 def training_flops(

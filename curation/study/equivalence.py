@@ -12,6 +12,7 @@ import numpy as np
 
 from curation.study.comparing import equivalence
 from curation.study.costs import HOUR, Terms
+from curation.study.evidence import t95
 from curation.study.law import FittedLaw
 from curation.study.predict import Estimate, Floats, Point, told_apart
 
@@ -82,40 +83,42 @@ class Pair:
 
 
 def measured_pairs(runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str) -> list[Pair]:
-    """Returns factors of equivalence from runs alone: lines through the baseline's points.
+    """Returns factors of equivalence from runs alone: curves through the baseline's points.
 
-    At each size the baseline's mean log loss is joined by lines over log tokens; the outermost
-    lines are prolonged by half of their length, and what lies further out is left out.
+    At each size a monotone curve runs through the baseline's mean log losses over log tokens; it is
+    prolonged by half of an interval, and what lies further out is left out.
 
     Args:
         runs: Rows of done runs with one epoch, one device.
         baseline: Name of the recipe that is compared with.
         recipe: Name of the other one.
     """
-    curves = _mean_curves(runs, baseline)
+    curves = mean_curves(runs, baseline)
     found = []
     for (size, tokens), loss in sorted(_means(runs, recipe).items()):
         curve = curves.get(size)
         if curve is None or len(curve[0]) < 2 or not np.all(np.diff(curve[1]) < 0):
             continue
         places, losses = curve
-        at = _line(losses, places, loss)
+        at = meeting(losses, places, loss)
         if at is not None:
             found.append(Pair(size, tokens, at[0] - math.log(tokens), at[1]))
     return found
 
 
-def _means(runs: Sequence[Mapping[str, Any]], recipe: str) -> dict[tuple[float, float], float]:
+def _means(
+    runs: Sequence[Mapping[str, Any]], recipe: str | None
+) -> dict[tuple[float, float], float]:
     losses: dict[tuple[float, float], list[float]] = {}
     for run in runs:
-        if run["recipe"] == recipe:
+        if (run["recipe"] or None) == recipe:
             key = (float(run["parameters"]), float(run["tokens"]))
             losses.setdefault(key, []).append(math.log(run["loss"]))
     return {key: float(np.mean(values)) for key, values in losses.items()}
 
 
-def _mean_curves(
-    runs: Sequence[Mapping[str, Any]], recipe: str
+def mean_curves(
+    runs: Sequence[Mapping[str, Any]], recipe: str | None
 ) -> dict[float, tuple[Floats, Floats]]:
     """Returns log tokens and mean log losses of each size, by tokens."""
     by_size: dict[float, list[tuple[float, float]]] = {}
@@ -127,15 +130,58 @@ def _mean_curves(
     }
 
 
-def _line(losses: Floats, places: Floats, loss: float) -> tuple[float, float] | None:
-    """Returns where the lines meet a loss, and their slope there; None if too far out."""
-    k = int(np.clip(np.searchsorted(-losses, -loss) - 1, 0, len(losses) - 2))
-    slope = (losses[k + 1] - losses[k]) / (places[k + 1] - places[k])
-    at = places[k] + (loss - losses[k]) / slope
-    beyond = 0.5 * (places[k + 1] - places[k])
-    if not places[0] - beyond <= at <= places[-1] + beyond:
-        return None
-    return float(at), float(slope)
+def meeting(losses: Floats, places: Floats, loss: float) -> tuple[float, float] | None:
+    """Returns where a falling curve through points meets a loss, and its slope there.
+
+    A monotone cubic (Fritsch and Carlson 1980) through all points; beyond the last ones a line.
+
+    Args:
+        losses: `[n]`, strictly falling, two or more.
+        places: `[n]`, rising.
+        loss: That is to be met.
+
+    Returns:
+        The place and the slope; None if it lies beyond the points by more than half of an interval.
+    """
+    x, y = losses[::-1], places[::-1]  # the place as a function of the loss
+    steps, slopes = np.diff(x), np.diff(y) / np.diff(x)
+    tangents = _tangents(steps, slopes)
+    k = int(np.clip(np.searchsorted(x, loss) - 1, 0, len(steps) - 1))
+    t = (loss - x[k]) / steps[k]
+    if not 0 <= t <= 1:
+        end = k if t < 0 else k + 1
+        at, tangent = y[end] + tangents[end] * (loss - x[end]), tangents[end]
+        return (
+            (float(at), float(1 / tangent))
+            if abs(at - y[end]) <= abs(y[k + 1] - y[k]) / 2
+            else None
+        )
+    left, right = tangents[k] * steps[k], tangents[k + 1] * steps[k]
+    rise = y[k + 1] - y[k]
+    bend, twist = 3 * rise - 2 * left - right, left + right - 2 * rise
+    at = y[k] + t * (left + t * (bend + t * twist))
+    tangent = (left + t * (2 * bend + 3 * t * twist)) / steps[k]
+    return float(at), float(1 / tangent)
+
+
+def _tangents(steps: Floats, slopes: Floats) -> Floats:
+    """Returns the tangents: harmonic means inside, three-point formulas at the ends."""
+    if len(slopes) == 1:
+        return np.repeat(slopes, 2)
+    before, after = 2 * steps[1:] + steps[:-1], steps[1:] + 2 * steps[:-1]
+    inside = (before + after) / (before / slopes[:-1] + after / slopes[1:])
+    ends = [
+        ((2 * h + g) * d - h * c) / (h + g)
+        for h, g, d, c in (
+            (steps[0], steps[1], slopes[0], slopes[1]),
+            (steps[-1], steps[-2], slopes[-1], slopes[-2]),
+        )
+    ]
+    # All slopes are below 0; an end must not turn, nor be steeper than three times its neighbour.
+    first, last = (
+        float(np.clip(end, 3 * d, d / 3)) for end, d in zip(ends, slopes[[0, -1]], strict=True)
+    )
+    return np.array([first, *inside, last])
 
 
 def measured_equivalence(
@@ -161,5 +207,11 @@ def measured_equivalence(
     rng = np.random.default_rng(seed)
     spread = np.array([math.sqrt(2) * noise / abs(pair.slope) for pair in pairs])
     taken = rng.integers(0, len(pairs), (draws, len(pairs)))
-    jittered = logs[taken] + rng.normal(0, 1, taken.shape) * spread[taken]
-    return Estimate(mid, np.exp(jittered.mean(axis=1)))
+    noisy = (rng.normal(0, 1, taken.shape) * spread[taken]).mean(axis=1)
+    moved = (logs[taken].mean(axis=1) - logs.mean()) * _few(len(logs))
+    return Estimate(mid, mid * np.exp(moved + noisy))
+
+
+def _few(count: int) -> float:
+    """Returns by how much a bootstrap of so many values is too narrow (a t interval's width)."""
+    return t95(count - 1) / 1.96 * math.sqrt(count / (count - 1)) if count >= 4 else 1.0

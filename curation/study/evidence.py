@@ -152,10 +152,19 @@ def largest_gap(runs: Sequence[Run], baseline: str, recipe: str, noise: Noise | 
     width = math.inf
     if noise is not None:
         each = math.sqrt(1 / len(before) + 1 / len(after))
-        width = t95(noise.degrees) * noise.sd * each
+        # The largest cells may be noisier than the pool: the larger of both counts.
+        width = t95(noise.degrees) * max(noise.sd, _own_sd(before, after)) * each
     gap = float(np.mean(before) - np.mean(after))
     size, tokens = common[-1][:2]
     return Gap(size, tokens, (len(before), len(after)), gap, width)
+
+
+def _own_sd(*groups: Sequence[float]) -> float:
+    """Returns the standard deviation within groups of three or more; 0 where there are fewer."""
+    if min(map(len, groups)) < LEAST_SEEDS:
+        return 0.0
+    squares = sum(float(np.var(group)) * len(group) for group in groups)
+    return math.sqrt(squares / sum(len(group) - 1 for group in groups))
 
 
 def _losses_by_place(runs: Sequence[Run], recipe: str) -> dict[tuple[float, ...], list[float]]:

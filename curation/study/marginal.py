@@ -219,7 +219,7 @@ def _curation(law: Law, point: Point, terms: Terms, better: str | None) -> Way:
     """A step from the present recipe to another: the gain of all of it over all its dollars."""
     better = better or best_recipe(law, point)
     if better is None:
-        why = "this law knows one recipe only: run a study with a second one"
+        why = "this law does not tell recipes apart"
         return Way("curation", "data", None, {}, {}, why)
     before, after = predict(law, point), predict(law, replace(point, recipe=better))
     draws = before.draws - after.draws if len(before.draws) else before.draws
@@ -283,7 +283,7 @@ def _return(way: Way) -> Return:
     missing = way.missing()
     if missing:
         names = " and ".join(f"the price of {_PRICE_NAMES[name]}" for name in missing)
-        return Return(way, None, None, f"unknown: {names}")
+        return Return(way, None, None, f"{names} {'is' if len(missing) == 1 else 'are'} unknown")
     mid = way.dollars({name: price.mid for name, price in way.prices.items() if price})
     if mid <= 0:
         return Return(way, None, None, "costs nothing more at these prices")

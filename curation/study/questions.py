@@ -124,7 +124,7 @@ def _unpriced(found: list[Return], point: Point, priced: Condition, ground: Grou
         if one.price in model.way.missing() + text.way.missing()
     ]
     must = replace(priced, weight="must", met=False)
-    action = f"say the prices that are unknown ({priced.found})"
+    action = "say the prices that are unknown"
     sentence = (
         f"At {where(point)} it is not decided whether the next dollar should go to data or to "
         f"GPUs: {priced.found}."

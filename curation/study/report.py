@@ -17,9 +17,11 @@ from curation.study.conclude import Conclusion, RecipeWorth, prices_table
 from curation.study.costs import cents
 from curation.study.equivalence import Worth
 from curation.study.flips import Flip
+from curation.study.ground import PRICED
 from curation.study.marginal import Return
 from curation.study.predict import Estimate
 from curation.study.questions import QUESTION, percent_dollars, where
+from curation.study.repeats import Repeat
 from curation.study.verdict import Verdict, interval_text, write_verdict
 from curation.study.words import number, short
 
@@ -104,6 +106,7 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         "returns": _returns(conclusion.returns, dollars),
         "flips": [_flip(one) for verdict in conclusion.verdicts for one in verdict.flips],
         "worths": [_worth(one) for one in conclusion.recipes],
+        "repeats": [_repeat(one) for one in conclusion.repeats],
         "figures": [_figure(name, picture) for name, picture in pictures.items()],
         "catalogue": setting.catalogue,
         "reuse": setting.terms.reuse,
@@ -153,6 +156,8 @@ def answer(one: Verdict) -> str:
     recipe = "recipe" in one.facts
     if one.status == "decided":
         return f"{one.choice} is the better one." if recipe else f"Spend it on {one.choice}."
+    if one.ratio is None and PRICED in {c.name for c in one.conditions if c.met is not True}:
+        return "Prices are missing: say them, and this page can answer."
     if one.status == "leaning":
         return f"Probably {one.choice}; not proven."
     return "These runs cannot tell. Do not pay for either on their account."
@@ -230,6 +235,18 @@ def _worth_sentence(found: Worth) -> str:
     if dollars is None:
         return f"{said}; in dollars unknown: no price of {' and '.join(found.missing)}."
     return f"{said}, ${dollars.mid:,.3g} ({_interval(dollars)}) with that text."
+
+
+def _repeat(one: Repeat) -> dict[str, str]:
+    share = one.share
+    return {
+        "recipe": one.recipe or "runs",
+        "size": short(one.parameters),
+        "unique": short(one.unique_tokens),
+        "epochs": number(one.epochs),
+        "mid": "beyond the fresh runs" if share is None else number(share.mid),
+        "interval": "unknown" if share is None else _interval(share),
+    }
 
 
 def _figure(name: str, picture: Picture) -> dict[str, str]:

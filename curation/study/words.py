@@ -32,4 +32,4 @@ def short(value: float) -> str:
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit * 0.9995:
             return f"{value / unit:.3g}{letter}"
-    return f"{value:.3g}"
+    return number(value)

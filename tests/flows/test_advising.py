@@ -87,6 +87,26 @@ def test_curation_is_priced_from_a_dataset(tmp_path):
     assert found["dollars"]["curation"]["mid"] == pytest.approx(tokens * 0.0374 * 4 / 1e9, rel=1e-6)
 
 
+def test_a_model_that_is_there_gets_a_verdict_on_its_next_dollar():
+    options = ["--budget", 500, "--text-price", "0.002", "--parameters", "1e9", "--tokens", "5e9"]
+    shown = curate(*options)
+    assert "the next $" in shown.output.replace("\n", " ")
+    found = json.loads(curate(*options, "--json").output)["next_dollar"]
+    assert found["choice"] == "more text"
+    assert found["status"] == "leaning"  # the law is of others' data
+    low, high = found["ratio"]["low"], found["ratio"]["high"]
+    assert 1 < low < found["ratio"]["mid"] < high
+
+
+def test_a_quantised_model_pays_after_some_days():
+    options = ["--budget", 500, "--served-tokens-per-day", "1e8", "--shrink-factor", "0.5",
+               "--shrink-cost", "100"]  # fmt: skip
+    found = json.loads(curate(*options, "--json").output)
+    daily = found["serving"]["dollars_per_day"]["busy"]["mid"]
+    assert found["shrinking"]["days"]["mid"] == pytest.approx(100 / (daily / 2))
+    assert "has paid for its making" in curate(*options).output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -98,6 +118,8 @@ def test_curation_is_priced_from_a_dataset(tmp_path):
         (["--text-price", "cheap"], "--text-price: found 'cheap'"),
         (["--mfu", "2"], "--mfu"),
         (["--curation-gain", "-1"], "--curation-gain"),
+        (["--parameters", "1e9"], "--tokens go together"),
+        (["--shrink-factor", "0.5"], "--shrink-cost go together"),
         (["--dataset", "absent", "--curation-gain", "2"], "no manifest.json"),
     ],
 )

@@ -4,12 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.study.costs import Terms
 from curation.study.equivalence import (
     by_law,
     measured_equivalence,
     measured_pairs,
+    meeting,
     worth,
 )
 from curation.study.evidence import (
@@ -24,6 +27,7 @@ from curation.study.evidence import (
 from curation.study.plane import best_losses, plane
 from curation.study.predict import Estimate, Point
 from curation.study.prices import Range
+from curation.study.repeats import measured_repeats
 from curation.study.runs import make_runs
 from curation.study.scaling import efficiencies, scalability
 from tests.study.doubles import EPOCH, epoch_law, recipe_law
@@ -151,6 +155,36 @@ def test_equal_recipes_have_a_factor_of_one():
         low, high = found.interval()
         holds += low <= 1 <= high
     assert holds >= 54
+
+
+def test_repeats_are_worth_what_fresh_tokens_do_the_same():
+    rows = study_rows({"raw": 1.0}, noise=0.001, seeds=3)
+    # Four epochs of 500k as good as 1.5M fresh tokens: three quarters of the 2M presented.
+    worth = next(r["loss"] for r in study_rows({"raw": 0.75}, noise=0.0) if r["tokens"] == 2e6)
+    rows.append({**rows[0], "tokens": 2_000_000, "epochs": 4.0, "unique_tokens": 500_000,
+                 "loss": worth})  # fmt: skip
+    runs = usable(make_runs(rows))
+    found = measured_repeats(runs, noise_floor(runs))
+    assert [(one.epochs, one.unique_tokens) for one in found] == [(4, 500_000)]
+    low, high = found[0].share.interval()
+    assert low < 0.75 < high
+    assert 0.7 < low < high < 0.8
+    assert measured_repeats(runs, None)[0].share.interval() is None
+    beyond = usable(make_runs([*rows[:-1], {**rows[-1], "loss": 1.0}]))
+    assert measured_repeats(beyond, None)[0].share is None
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=6), st.floats(0, 1))
+def test_a_curve_runs_through_its_points_and_falls(falls, where):
+    losses = 5.0 - np.cumsum(falls)
+    places = np.arange(len(falls), dtype=float)
+    for loss, place in zip(losses, places, strict=True):
+        assert meeting(losses, places, loss)[0] == pytest.approx(place, abs=1e-9)
+    between = losses[-1] + where * (losses[0] - losses[-1])
+    at, slope = meeting(losses, places, between)
+    assert 0 <= at <= places[-1]
+    assert slope < 0
+    assert meeting(losses, places, losses[0] + 100) is None
 
 
 # --- the plane ---------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_an_uncertain_price_widens_the_interval_and_keeps_the_law_apart():
 def test_an_unknown_price_is_no_return_and_not_the_best_one():
     found = by_name(epoch_law(), prices=terms(text=None))["more text"]
     assert found.per_dollar is None
-    assert found.why == "unknown: the price of text"
+    assert found.why == "the price of text is unknown"
     assert by_name(epoch_law(), prices=terms(hour=None))["a bigger model"].per_dollar is None
 
 

@@ -232,9 +232,10 @@ def test_documents_are_read_beside_the_runs(rows, tmp_path):
 
 
 def test_devices_are_tabled_with_their_loss(rows):
+    raw = next(row for row in rows[::-1] if row["recipe"] == "raw")
     timed = [
         {
-            **rows[-1],
+            **raw,
             "recipe": "raw",
             "devices": k,
             "seed": seed,
@@ -247,6 +248,18 @@ def test_devices_are_tabled_with_their_loss(rows):
     said = words(page_of(found))
     assert re.search(r"strong\s+2\s+\d+%", said)
     assert "not identifiable" in said
+    assert "is not that on one" not in said
+    for one in timed[3:]:
+        one["loss"] *= 1.2
+    said = words(page_of(concluded([*rows, *timed])))
+    assert "The loss on 2 devices is not that on one" in said
+    assert "NOT the same" in said
+
+
+def test_a_recipe_without_a_price_is_told(rows):
+    found = concluded(rows, curation={"raw": Range.exact(0)})
+    assert "The price of curation of clean is unknown." in words(page_of(found))
+    assert all(one.per_dollar is None for one in found.returns if "curation" in one.name)
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(whole, tmp_path, monkeypatch):
