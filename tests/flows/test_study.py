@@ -30,9 +30,7 @@ def params(tmp_path: Path, **more: Any) -> StudyParams:
     path = write_study(tmp_path)
     overrides = ["illustrative=true"]
     out = str(tmp_path / "out")
-    return StudyParams(
-        path=str(path), out=out, overrides=overrides, workers=1, parallel=2, **more
-    )
+    return StudyParams(path=str(path), out=out, overrides=overrides, workers=1, parallel=2, **more)
 
 
 def test_each_cell_is_a_task_and_a_second_run_has_none(

@@ -1,4 +1,4 @@
-"""From cells to verdicts, with a trainer that answers by a law: a gain is found, and none is not."""
+"""From cells to verdicts, with a trainer that answers by a law: a gain is found, nothing is not."""
 
 import json
 
@@ -137,5 +137,3 @@ def test_prices_of_a_study_are_what_its_author_knows(tmp_path, monkeypatch):
     assert terms.text.mid == pytest.approx(20e-9)
     assert terms.reuse == 4
     assert set(terms.curation) == {"bad", "good"}
-
-
