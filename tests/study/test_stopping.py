@@ -71,7 +71,7 @@ def test_killed_and_started_again_gives_the_same_rows_but_for_clocks(tmp_path):
     killed = start(path, tmp_path / "killed")
     wait_for_cells(tmp_path / "killed", 2)
     killed.kill()
-    killed.wait()
+    killed.communicate()
     said = finish(path, tmp_path / "killed")
     assert said.count("(reused)") in (2, 3)  # the third may have ended just before the kill
     finish(path, tmp_path / "whole")
