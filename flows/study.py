@@ -33,12 +33,9 @@ from curation.plan import Plan
 from curation.study.cells import PlacedCell, Row
 from curation.study.conclude import Conclusion
 from curation.study.concluding import conclude_study
+from curation.study.executing import STOP, CellEvent, Listener, RunOne
 from curation.study.running import (
-    STOP,
-    CellEvent,
-    Listener,
     Outcome,
-    RunOne,
     exclusive_study,
     prepare_study,
     run_study,
