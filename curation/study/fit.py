@@ -3,7 +3,7 @@
 Given its exponents a law is linear in the rest, so a coarse grid of exponents with a non-negative
 least squares fit at each point is a better set of starts than any grid in all constants (variable
 projection, as in arXiv 2603.22339). The best of them are followed to their minima, and the best of
-those is polished by L-BFGS with analytic gradients; the gradient that is left is recorded.
+those is polished by BFGS with analytic gradients; the gradient that is left is recorded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -128,7 +128,7 @@ def fit_point(
         form: What to fit.
         points: The runs.
         settings: How.
-        polish: Follow the best start by L-BFGS to the last digit; without, BFGS has to do.
+        polish: Follow the best start by scipy to the last digit as well.
 
     Raises:
         DataError: There are fewer runs than constants.

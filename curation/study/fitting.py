@@ -246,7 +246,7 @@ def _record(
         "noise_of_seeds": noise if freedom else None,
         "noise_freedom": freedom,
         "objective": fit.objective,
-        "optimizer": "BFGS, then L-BFGS of scipy, analytic gradients",
+        "optimizer": "BFGS for all starts, then BFGS of scipy for the best, analytic gradients",
         "starts": fit.starts,
         "starts_from": settings.starts,
         "starts_agreeing": fit.agreeing,

@@ -21,8 +21,9 @@ TOLERANCE = 1e-10
 _LONGEST = 3.0
 """Longest step in any constant; most are logarithms."""
 _RIDGE = 1e-9
+_HOPELESS = 1e20
 _TURNS = 5
-"""Times that L-BFGS starts anew with fresh curvature; in a valley without a floor it ends here."""
+"""Times that it starts anew with fresh curvature; in a valley without a floor it ends here."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,10 @@ def _inverse(objective: Objective, constants: Array) -> Array:
 
 
 def minimise_one(objective: Objective, start: Array) -> tuple[Array, float]:
-    """Minimises from one start by scipy's L-BFGS, in coordinates where the curvature is round.
+    """Minimises from one start by scipy's BFGS, in coordinates where the curvature is round.
+
+    Not by its L-BFGS: that of scipy 1.17.1 (in C) did not come back from runs whose losses differed
+    by a factor of 10,000, whatever its limits. With ten constants both keep the whole curvature.
 
     Args:
         objective: With weights `[n]`.
@@ -200,11 +204,16 @@ def minimise_one(objective: Objective, start: Array) -> tuple[Array, float]:
     optimize, _ = scipy_parts()
     best, value = np.array(start, float), np.inf
     for _ in range(_TURNS):
+        first, slope = objective(best[None])
         turn = _square_root(_inverse(objective, best[None])[0])
-        function = _turned(objective, best, turn)
+        # Where squares of these would be no numbers, there is nothing to polish.
+        sound = first[0] < _HOPELESS and np.abs(turn.T @ slope[0]).max() < _HOPELESS
+        if not sound or np.abs(turn).max() > _HOPELESS:
+            return best, float(first[0])
+        function = _turned(objective, best, turn, 1e3 * (1.0 + float(first[0])))
         found = optimize.minimize(
-            function, np.zeros(len(start)), jac=True, method="L-BFGS-B",
-            options={"maxiter": 400, "maxfun": 600, "maxcor": 20, "ftol": 1e-15, "gtol": 1e-9},
+            function, np.zeros(len(start)), jac=True, method="BFGS",
+            options={"maxiter": 200, "gtol": 1e-9},
         )  # fmt: skip
         step, last = turn @ found.x, value
         best, value = best + step, float(found.fun)
@@ -214,12 +223,14 @@ def minimise_one(objective: Objective, start: Array) -> tuple[Array, float]:
 
 
 def _turned(
-    objective: Objective, centre: Array, turn: Array
+    objective: Objective, centre: Array, turn: Array, highest: float
 ) -> Callable[[Array], tuple[float, Array]]:
     def function(turned: Array) -> tuple[float, Array]:
         value, slope = objective((centre + turn @ turned)[None])
-        good = np.isfinite(value[0])
-        return (float(value[0]), turn.T @ slope[0]) if good else (1e300, np.zeros(len(turned)))
+        towards = turn.T @ slope[0]
+        if value[0] < highest and np.isfinite(towards).all():
+            return float(value[0]), towards
+        return highest, np.zeros(len(turned))  # so wild a step is taken back
 
     return function
 

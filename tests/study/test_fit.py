@@ -249,3 +249,17 @@ def test_the_law_of_the_simulated_study_is_found_and_chosen():
             interval(0, laws.law.draws[name]).low < value < interval(0, laws.law.draws[name]).high
         )
     assert laws.law.flags == ()
+
+
+@pytest.mark.timeout(120)
+def test_hopeless_runs_end_with_flags():
+    """Losses that follow no law and differ ten thousandfold: scipy's L-BFGS did not come back."""
+    random = np.random.default_rng(0)
+    size, tokens = (
+        random.choice(np.geomspace(*ends, 4), 25) for ends in ((1e3, 1e10), (1e4, 1e12))
+    )
+    points = make_points(np.exp(random.normal(0, 5, 25)), size, tokens)
+    laws = fit_laws(points, FitSettings(draws=10), forms=["chinchilla", "additive"])
+    for law in laws.laws.values():
+        assert law.flags
+        assert np.isfinite(list(law.parameters.values())).all()
