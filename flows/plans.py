@@ -11,6 +11,7 @@ from curation.study.costs import cents, money
 from curation.study.grid import Cell
 from curation.study.planning import Forecast
 from curation.study.prices import Range
+from curation.study.words import short
 
 if TYPE_CHECKING:
     from curation.study.running import Prepared
@@ -21,16 +22,16 @@ def plan_table(prepared: "Prepared") -> RenderableType:
     plan = prepared.plan
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("cells of", style="bold")
-    for name in ("size", "parameters", "cells", "tokens", "FLOP", "device minutes", "dollars"):
-        table.add_column(name, justify="right")
+    for name in ("size", "parameters", "cells", "tokens", "FLOP", "minutes", "dollars"):
+        table.add_column(name, justify="right", no_wrap=True)
     for (group, size), parts in _grouped(prepared).items():
         casts = [cast for _, cast in parts]
         table.add_row(
             group,
             size,
-            f"{prepared.probes.speeds[size].parameters:,}",
+            short(prepared.probes.speeds[size].parameters),
             f"{len(parts)}",
-            f"{sum(cell.tokens for cell, _ in parts):,}",
+            short(sum(cell.tokens for cell, _ in parts)),
             f"{sum(cast.flops for cast in casts):.2e}",
             f"{sum(cast.seconds for cast in casts) / 60:.1f}",
             _short(_sum(casts)),

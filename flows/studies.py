@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from curation.plan import Plan
     from curation.study.cells import PlacedCell, Row
     from curation.study.conclude import Conclusion
-    from curation.study.running import CellEvent, Outcome, Prepared, RunOne
+    from curation.study.executing import CellEvent, RunOne
+    from curation.study.running import Outcome, Prepared
     from flows.params import StudyParams
 
 PRESETS = Path(__file__).resolve().parents[1] / "data" / "studies"
@@ -141,7 +142,7 @@ def run_in_threads(
 
     Whatever ends the caller (Ctrl-C) ends the trainings too.
     """
-    from curation.study.running import STOP
+    from curation.study.executing import STOP
 
     with ThreadPoolExecutor(width) as pool:
         futures = {pool.submit(run, one): one for one in cells}

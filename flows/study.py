@@ -33,12 +33,9 @@ from curation.plan import Plan
 from curation.study.cells import PlacedCell, Row
 from curation.study.conclude import Conclusion
 from curation.study.concluding import conclude_study
+from curation.study.executing import STOP, CellEvent, Listener, RunOne
 from curation.study.running import (
-    STOP,
-    CellEvent,
-    Listener,
     Outcome,
-    RunOne,
     exclusive_study,
     prepare_study,
     run_study,
@@ -118,8 +115,8 @@ class _Cells:
     def execute(
         self, cells: Sequence[PlacedCell], run: RunOne, width: int
     ) -> Iterator[tuple[PlacedCell, Row]]:
-        pool: Any = ThreadPoolTaskRunner(max_workers=width)
-        with pool as runner:
+        threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=width)
+        with threads as runner:
             try:
                 tasks = [CellTask(one, run, self._fence()) for one in cells]
                 futures = [_submit(runner, one) for one in tasks]

@@ -85,8 +85,7 @@ def batch_stages(directory: Path) -> list[dict[str, Any]]:
             settings = SETTINGS[kind]
             given = settings(directory) if callable(settings) else settings
             stages.append({"kind": kind, **given} | OTHERWISE.get(kind, {}))
-    # What is made of documents depends on which ones there are.
-    return [stage for stage in stages if not issubclass(KINDS[stage["kind"]], ExpandStage)]
+    return stages
 
 
 AUGMENTING_STAGES: list[dict[str, Any]] = [

@@ -14,11 +14,8 @@ Everything lies in the study's directory:
 
 import fcntl
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,21 +26,12 @@ from curation.errors import CurationError
 from curation.handoff import prepare_job
 from curation.manifest import write_json
 from curation.results import run_job
-from curation.study.cells import (
-    CellStoppedError,
-    Place,
-    PlacedCell,
-    Row,
-    place_cell,
-    unfinished_row,
-)
-from curation.study.cells import run_cell as run_one
+from curation.study.cells import Place, PlacedCell, Row, place_cell
 from curation.study.corpora import Dataset, MakeDataset, make_corpora
+from curation.study.executing import STOP, Execute, Listener, run_cells
 from curation.study.grid import Cell, cells_of, job_of
-from curation.study.planning import Forecast, StudyPlan, device_price, plan_study
-from curation.study.prices import Range
+from curation.study.planning import StudyPlan, device_price, plan_study
 from curation.study.probe import Probes, probe_sizes
-from curation.study.runs import make_runs, write_runs
 from curation.study.spec import LoadedStudy, Study
 
 THREADS = 1
@@ -54,9 +42,6 @@ _LIMITED = (
 )  # fmt: skip
 
 Tell = Callable[[str], None]
-RunOne = Callable[[PlacedCell], Row]
-Execute = Callable[[Sequence[PlacedCell], RunOne, int], Iterator[tuple[PlacedCell, Row]]]
-"""Runs cells, so many at a time, and yields each with its row as it ends."""
 
 
 class Prepared(NamedTuple):
@@ -71,21 +56,6 @@ class Prepared(NamedTuple):
     def study(self) -> Study:
         """What its author wrote."""
         return self.loaded.study
-
-
-class CellEvent(NamedTuple):
-    """What a listener is told when a cell ends."""
-
-    cell: Cell
-    row: Row
-    reused: bool
-    done: int
-    total: int
-    seconds_left: float
-    """Predicted, of wall time."""
-
-
-Listener = Callable[[CellEvent], None]
 
 
 class StudyRecord(BaseModel):
@@ -115,22 +85,6 @@ class Outcome(NamedTuple):
     def count(self, status: str) -> int:
         """Returns how many cells have a status."""
         return sum(row["status"] == status for row in self.rows)
-
-
-@dataclass
-class Stop:
-    """Set from outside, it ends the cells that are running; they are run again next time."""
-
-    flag: threading.Event = field(default_factory=threading.Event)
-
-    def check(self, _: Mapping[str, Any]) -> None:
-        """Ends the training that reports progress.
-
-        Raises:
-            CellStoppedError: The study was stopped.
-        """
-        if self.flag.is_set():
-            raise CellStoppedError
 
 
 def prepare_study(
@@ -192,7 +146,7 @@ def run_study(
         placed = [place_cell(cell, by_name[cell.recipe], place) for cell in prepared.plan.cells]
         record = _record(prepared, held_out, datasets, placed)
         write_json(out / "study.json", record)
-        rows = _run_cells(prepared, placed, execute, listen)
+        rows = run_cells(placed, prepared.plan, study.budget, out / "runs.parquet", execute, listen)
     return Outcome(rows, record, held_out, datasets)
 
 
@@ -212,124 +166,6 @@ def exclusive_study(out: Path) -> Iterator[None]:
                 f"{out}: another study runs there; wait for it to end, or choose another --out"
             ) from error
         yield
-
-
-class _Spending:
-    """What has been spent, against the caps; minutes count from the first cell of this run."""
-
-    def __init__(self, prepared: Prepared, forecasts: Mapping[str, Forecast]) -> None:
-        self._budget, self._price = prepared.study.budget, prepared.plan.price
-        self._forecasts = forecasts
-        self._begun = time.monotonic()
-        self._lock = threading.Lock()
-        self._flops = self._seconds = 0.0
-
-    def refuse(self, key: str) -> str | None:
-        """Says why a cell may not begin, or None and counts it as begun."""
-        cast, budget = self._forecasts[key], self._budget
-        with self._lock:
-            minutes = (time.monotonic() - self._begun + cast.seconds) / 60
-            hours = (self._seconds + cast.seconds) / 3600
-            dollars = hours * self._price.mid if self._price else 0.0
-            for name, needed, cap in (
-                ("FLOP", self._flops + cast.flops, budget.flops),
-                ("minutes", minutes, budget.minutes),
-                ("dollars", dollars, budget.dollars),
-            ):
-                if cap is not None and needed > cap:
-                    return f"budget: would take {needed:.3g} {name} in all, the cap is {cap:.3g}"
-            self._flops += cast.flops
-            self._seconds += cast.seconds
-        return None
-
-    def settle(self, key: str, row: Row) -> None:
-        """Puts what a cell took in the place of what was predicted."""
-        taken = row.get("seconds_total")
-        if taken is not None:
-            with self._lock:
-                self._seconds += taken - self._forecasts[key].seconds
-
-
-def _run_cells(
-    prepared: Prepared, placed: Sequence[PlacedCell], execute: Execute, listen: Listener
-) -> list[Row]:
-    forecasts = {one.key: cast for one, cast in zip(placed, prepared.plan.forecasts, strict=True)}
-    spending = _Spending(prepared, forecasts)
-    table = _Table(prepared, placed, forecasts, listen)
-    for one in placed:
-        found = one.finished()
-        if found is not None:
-            table.add(one, found, reused=True)
-    waiting = [one for one in placed if one.key not in table.rows]
-
-    def run(one: PlacedCell) -> Row:
-        refused = spending.refuse(one.key)
-        if refused is not None:
-            return unfinished_row(one, "skipped", refused)
-        row = run_one(one, STOP.check)
-        spending.settle(one.key, row)
-        return row
-
-    for alone, width in ((False, prepared.plan.parallel), (True, 1)):
-        part = [one for one in waiting if (one.cell.group == "timing") == alone]
-        if part:
-            for one, row in execute(part, run, width):
-                table.add(one, row, reused=False)
-    return table.write()
-
-
-STOP = Stop()
-"""Ends the cells of this process."""
-
-
-class _Table:
-    """The rows so far; written after every cell, so that a killed study leaves a table."""
-
-    def __init__(
-        self,
-        prepared: Prepared,
-        placed: Sequence[PlacedCell],
-        forecasts: Mapping[str, Forecast],
-        listen: Listener,
-    ) -> None:
-        self.rows: dict[str, Row] = {}
-        self._placed, self._forecasts, self._listen = placed, forecasts, listen
-        self._path, self._price = prepared.out / "runs.parquet", prepared.plan.price
-        self._parallel = prepared.plan.parallel
-        self._begun = time.monotonic()
-        self._predicted = 0.0
-
-    def add(self, one: PlacedCell, row: Row, *, reused: bool) -> None:
-        self.rows[one.key] = {**row, **_dollars(row, self._price)}
-        if not reused:
-            self._predicted += self._forecasts[one.key].seconds
-            self.write()
-        done, total = len(self.rows), len(self._placed)
-        self._listen(CellEvent(one.cell, row, reused, done, total, self._seconds_left()))
-
-    def write(self) -> list[Row]:
-        rows = [self.rows[one.key] for one in self._placed if one.key in self.rows]
-        write_runs(self._path, make_runs(rows))
-        return rows
-
-    def _seconds_left(self) -> float:
-        """Scales what is predicted of the rest by how the prediction has held so far."""
-        left = sum(cast.seconds for key, cast in self._forecasts.items() if key not in self.rows)
-        if not self._predicted:
-            return left / self._parallel
-        return left * (time.monotonic() - self._begun) / self._predicted
-
-
-def _dollars(row: Row, price: Range | None) -> Row:
-    seconds = row.get("seconds_total")
-    if price is None or seconds is None:
-        return {}
-    hours = seconds / 3600 * row["devices"]
-    return {
-        "dollars_low": hours * price.low,
-        "dollars_mid": hours * price.mid,
-        "dollars_high": hours * price.high,
-    }
 
 
 def _tokenizer(study: Study, baseline: Dataset, held_out: Dataset, out: Path) -> Path:

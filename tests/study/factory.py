@@ -29,7 +29,8 @@ from curation.results import (
 from curation.shards import FileRecord, file_sha256
 from curation.study import cells, probe, running
 from curation.study.cells import PlacedCell, Row
-from curation.study.running import Outcome, RunOne, prepare_study, run_study
+from curation.study.executing import RunOne
+from curation.study.running import Outcome, prepare_study, run_study
 from curation.study.spec import load_study
 from tests.conftest import write_jsonl
 

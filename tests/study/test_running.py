@@ -5,7 +5,8 @@ import pytest
 
 from curation.errors import CurationError, DataError, RecipeError
 from curation.study.cells import RECORD, TIME_COLUMNS, CellStoppedError
-from curation.study.running import STOP, check_some_done, exclusive_study, prepare_study
+from curation.study.executing import STOP
+from curation.study.running import check_some_done, exclusive_study, prepare_study
 from curation.study.runs import RUN_COLUMNS, read_runs
 from curation.study.spec import load_study
 from tests.study.factory import FakeTrainer, run_it, run_one_by_one, use_trainer, write_study
