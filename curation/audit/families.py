@@ -126,7 +126,8 @@ def operations(directory: Path) -> list[Operation]:
     with connect(directory) as connection:
         _check_made(directory, connection)
         columns = _scores(connection, manifest)
-        means = "".join(f", avg({quoted(name)}) AS {quoted(name)}" for name in columns)
+        # Rounded: the last digits of a sum depend on which thread added what first.
+        means = "".join(f", round(avg({quoted(name)}), 9) AS {quoted(name)}" for name in columns)
         found = rows(connection, _OPERATIONS.format(means))
         reasons = rows(connection, _REASONS)
     seconds = {
