@@ -22,7 +22,7 @@ install-dev: .venv/.installed-dev .venv/.warm ## the same with test and lint too
 demo: install ## curate the sample, fine-tune a small model on it, print what happened
 	$(BIN)/curate run data/recipes/demo.toml --out $(OUT)/demo --finetune data/jobs/demo.toml
 
-study: install ## data or GPUs? raw text to a verdict on this machine: 20 minutes on two quiet cores
+study: install ## data or GPUs? raw text to a verdict on this machine: 15 minutes on two quiet cores
 	$(BIN)/curate study data/studies/cpu.toml --out $(OUT)/study
 
 smoke: install ## the same chain with cells of seconds: two minutes, decides nothing

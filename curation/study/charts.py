@@ -127,6 +127,8 @@ def returns_chart(conclusion: Conclusion) -> Picture | None:
         if _wide(found):
             axes.set_xscale("log")
             counts(axes.xaxis)
+        else:
+            axes.locator_params(axis="x", nbins=5)  # more labels of five digits run together
         for place, one in enumerate(reversed(found)):
             _return_mark(axes, theme, (place, dollars), one)
         names = [label(one.name) for one in reversed(found)]
