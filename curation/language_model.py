@@ -4,7 +4,6 @@ The packaged model knows 176 languages: Joulin et al. 2016, "Bag of tricks for e
 classification", lid.176 in its compressed form.
 """
 
-import hashlib
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -82,12 +81,6 @@ def _predict(model: Any, text: str, most: int) -> list[tuple[float, str]]:
 def _guess(probability: float, label: str) -> Guess:
     # Sums of float32 come out as 1.00001, too.
     return Guess(label.removeprefix(_PREFIX), round(min(probability, 1.0), 6))
-
-
-def model_digest(path: Path) -> str:
-    """Returns the SHA-256 of a model's file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=4)

@@ -111,13 +111,26 @@ def settled_digest(setting: str, path: Path, given: str) -> str:
     Raises:
         ValueError: The recipe says another digest than the file has.
     """
-    digest = file_digest(path)
-    if given not in ("", digest):
-        raise ValueError(
-            f"{setting} is {given}, but {path.name} has {digest}; "
-            "leave it out, or give the file that it was made for"
-        )
-    return digest
+    remedy = "give the file that it was made for"
+    return agreed_digest(setting, given, file_digest(path), f"{path.name} has", remedy)
+
+
+def agreed_digest(setting: str, given: str, found: str, holder: str, remedy: str) -> str:
+    """Returns the digest that was found, for the setting that is a stage's identity.
+
+    Args:
+        setting: Name of the digest's setting, for messages.
+        given: What the recipe says of it; empty: nothing.
+        found: What it is.
+        holder: What has it, with the verb: "the files have".
+        remedy: What to do, beside leaving the setting out.
+
+    Raises:
+        ValueError: The recipe says another one.
+    """
+    if given not in ("", found):
+        raise ValueError(f"{setting} is {given}, but {holder} {found}; leave it out, or {remedy}")
+    return found
 
 
 def check_planned(stage: str, path: Path, planned: str) -> None:

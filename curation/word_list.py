@@ -1,10 +1,10 @@
 """A list of words as a setting: a file with one word or phrase a line, known by its digest."""
 
-import hashlib
 from functools import lru_cache
 from pathlib import Path
 
 from curation.errors import DataError
+from curation.plainfile import file_digest
 from curation.text.phrases import PhraseTable, phrase_table
 
 
@@ -20,7 +20,7 @@ def checked_digest(setting: str, path: str, given: str) -> str:
         ValueError: The file cannot be read, has no word, or is not the one with that digest.
     """
     try:
-        digest = _digest(path)
+        digest = file_digest(Path(path))
         _table(path, digest)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ValueError(f"{setting} '{path}' cannot be used: {error}") from error
@@ -38,18 +38,13 @@ def open_list(stage: str, path: str, planned: str) -> PhraseTable:
     Raises:
         DataError: It is another than when the recipe was planned.
     """
-    digest = _digest(path)
+    digest = file_digest(Path(path))
     if digest != planned:
         raise DataError(
             f"stage {stage}: {path} has digest {digest}, expected "
             f"{planned} as planned; restore it, or plan again"
         )
     return _table(path, digest)
-
-
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=8)

@@ -20,8 +20,9 @@ from pydantic import Field, model_validator
 
 from curation.errors import DriftError
 from curation.families import PARENT_TEXT
-from curation.language_model import PACKAGED_MODEL, load_languages, model_digest
+from curation.language_model import PACKAGED_MODEL, load_languages
 from curation.likeness import Pairs
+from curation.plainfile import agreed_digest, file_digest
 from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.static_model import WORDLLAMA, StaticModel, find_model, load_model
@@ -128,12 +129,13 @@ class AugmentationGates(BatchStage):
         if self.embedding is None:
             return self
         files = find_model(self.embedding)
-        digest = files.digest()
-        if self.embedding_digest not in ("", digest):
-            raise ValueError(
-                f"embedding_digest is {self.embedding_digest}, but model '{self.embedding}' has "
-                f"{digest}; leave it out, or give the model that it was made for"
-            )
+        digest = agreed_digest(
+            "embedding_digest",
+            self.embedding_digest,
+            files.digest(),
+            f"model '{self.embedding}' has",
+            "give the model that it was made for",
+        )
         object.__setattr__(self, "embedding_digest", digest)
         load_model(files, digest)  # what is damaged in it is an error of the recipe
         return self
@@ -190,7 +192,7 @@ class AugmentationGates(BatchStage):
             DriftError: The embedding is not the one that the recipe was planned with.
             DataError: Nor is the list.
         """
-        languages = load_languages(PACKAGED_MODEL, model_digest(PACKAGED_MODEL))
+        languages = load_languages(PACKAGED_MODEL, file_digest(PACKAGED_MODEL))
         words = self.bad_words and open_list(self.name, self.bad_words, self.bad_words_digest)
         opened = Opened(languages, words or None, self._open_embedding())
         return lambda batch: self._score(batch, opened)

@@ -18,6 +18,7 @@ from pydantic import Field, model_validator
 
 from curation.errors import DriftError
 from curation.manifest import fingerprint_of
+from curation.plainfile import agreed_digest
 from curation.schema import score
 from curation.stage import BatchFunction, Columns, ExpandStage
 from curation.translation.cache import open_cache
@@ -82,12 +83,13 @@ class BackTranslate(ExpandStage):
                         f"{setting} has '{name}', which is no direction of the chain; "
                         f"expected {', '.join(wanted)}"
                     )
-        digest = self._digest()
-        if self.model_digest not in ("", digest):
-            raise ValueError(
-                f"model_digest is {self.model_digest}, but engine and models have {digest}; "
-                "leave it out, or give the models that it was made for"
-            )
+        digest = agreed_digest(
+            "model_digest",
+            self.model_digest,
+            self._digest(),
+            "engine and models have",
+            "give the models that it was made for",
+        )
         object.__setattr__(self, "model_digest", digest)
         return self
 

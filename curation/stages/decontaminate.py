@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from curation.buffers import text_buffers
 from curation.errors import DriftError
 from curation.evals import EvalFile, Passage, Tally, eval_files, read_passages
-from curation.plainfile import digest_of_all
+from curation.plainfile import agreed_digest, digest_of_all
 from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 from curation.text.overlap import EvalIndex, find_overlaps, make_index
@@ -91,12 +91,13 @@ class Decontaminate(BatchStage):
                 "to be at most ngram; lower it"
             )
         files = eval_files(self.evals)
-        digest = _digest(files)
-        if self.evals_digest not in ("", digest):
-            raise ValueError(
-                f"evals_digest is {self.evals_digest}, but the files have {digest}; "
-                "leave it out, or give the files that it was made for"
-            )
+        digest = agreed_digest(
+            "evals_digest",
+            self.evals_digest,
+            _digest(files),
+            "the files have",
+            "give the files that it was made for",
+        )
         object.__setattr__(self, "evals_digest", digest)
         object.__setattr__(self, "evals_read", self._tally(files).summary)
         return self

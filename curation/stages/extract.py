@@ -24,8 +24,8 @@ from curation.guard import GuardTimeout, Limits
 from curation.html.forest import load_forest
 from curation.html.metadata import Metadata
 from curation.html.pages import MODEL, Extractor, load_knowledge
+from curation.plainfile import settled_digest
 from curation.schema import DOCUMENT, score
-from curation.shards import file_sha256
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 
 HTML_TYPES = ("text/html", "application/xhtml+xml")
@@ -108,12 +108,7 @@ class Extract(BatchStage):
             raise ValueError(
                 f"model '{self.model}': no such file; give one that `curate train-extractor` made"
             )
-        digest = file_sha256(path)
-        if self.model_digest not in ("", digest):
-            raise ValueError(
-                f"model_digest is {self.model_digest}, but {path.name} has {digest}; "
-                "leave it out, or give the file that it was made for"
-            )
+        digest = settled_digest("model_digest", path, self.model_digest)
         if self.model:
             load_forest(path)  # says now what is wrong with it
         object.__setattr__(self, "model_digest", digest)

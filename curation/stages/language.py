@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from curation.errors import DriftError, unknown_name
+from curation.errors import unknown_name
 from curation.language_model import (
     PACKAGED_MODEL,
     identify,
     labels_of,
     load_languages,
-    model_digest,
     sample_of,
 )
+from curation.plainfile import check_planned, settled_digest
 from curation.schema import score
 from curation.stage import BatchFunction, BatchStage, Columns, Rule
 
@@ -58,12 +58,7 @@ class Language(BatchStage):
     def _is_usable(self) -> Self:
         if not self.model_path.is_file():
             raise ValueError(f"model '{self.model}': no such file; give a fastText .bin or .ftz")
-        digest = model_digest(self.model_path)
-        if self.model_digest not in ("", digest):
-            raise ValueError(
-                f"model_digest is {self.model_digest}, but {self.model_path.name} has {digest}; "
-                "leave it out, or give the file that it was made for"
-            )
+        digest = settled_digest("model_digest", self.model_path, self.model_digest)
         object.__setattr__(self, "model_digest", digest)
         known = (
             labels_of(load_languages(self.model_path, digest))
@@ -116,13 +111,8 @@ class Language(BatchStage):
         Raises:
             DriftError: The file is not the one that the recipe was planned with.
         """
-        digest = model_digest(self.model_path)
-        if digest != self.model_digest:
-            raise DriftError(
-                f"stage {self.name}: {self.model_path} has digest {digest}, expected "
-                f"{self.model_digest} as planned; restore it, or plan again"
-            )
-        model = load_languages(self.model_path, digest)
+        check_planned(self.name, self.model_path, self.model_digest)
+        model = load_languages(self.model_path, self.model_digest)
         return lambda batch: self._score(model, batch.column("text"))
 
     def _score(self, model: Any, texts: pa.Array) -> Columns:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curation.errors import DriftError, StageError
-from curation.plainfile import file_digest
+from curation.plainfile import agreed_digest, file_digest
 from curation.stage import BatchFunction, Columns, ExpandStage
 
 Paraphraser = Callable[[Sequence[str], Sequence[int]], Sequence[str | None]]
@@ -37,12 +37,13 @@ class Paraphrase(ExpandStage):
 
     @model_validator(mode="after")
     def _can_be_imported(self) -> Self:
-        digest = _found(self.function)[1]
-        if self.function_digest not in ("", digest):
-            raise ValueError(
-                f"function_digest is {self.function_digest}, but the file of '{self.function}' has "
-                f"{digest}; leave it out, or restore that file"
-            )
+        digest = agreed_digest(
+            "function_digest",
+            self.function_digest,
+            _found(self.function)[1],
+            f"the file of '{self.function}' has",
+            "restore that file",
+        )
         object.__setattr__(self, "function_digest", digest)
         return self
 

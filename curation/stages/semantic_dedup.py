@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from curation.candidates import answer_of, meetings_of, rank_documents, read_buckets
 from curation.duplicates import DuplicateStage
 from curation.errors import DriftError
+from curation.plainfile import agreed_digest
 from curation.ranges import grouped, repeated
 from curation.shuffle import open_database
 from curation.stage import BatchFunction, Columns, KeyShard, Part, Scratch, Texts
@@ -70,12 +71,13 @@ class SemanticDedup(DuplicateStage):
     @model_validator(mode="after")
     def _has_its_model(self) -> Self:
         files = find_model(self.model)
-        digest = files.digest()
-        if self.model_digest not in ("", digest):
-            raise ValueError(
-                f"model_digest is {self.model_digest}, but model '{self.model}' has {digest}; "
-                "leave it out, or give the model that it was made for"
-            )
+        digest = agreed_digest(
+            "model_digest",
+            self.model_digest,
+            files.digest(),
+            f"model '{self.model}' has",
+            "give the model that it was made for",
+        )
         object.__setattr__(self, "model_digest", digest)
         load_model(files, digest)  # what is damaged in it is an error of the recipe
         return self

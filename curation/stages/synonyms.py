@@ -18,6 +18,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from curation.errors import DriftError
+from curation.plainfile import agreed_digest
 from curation.schema import score
 from curation.stage import BatchFunction, Columns, ExpandStage
 from curation.translation.layout import Sentence, find_parts
@@ -56,12 +57,13 @@ class Synonyms(ExpandStage):
 
     @model_validator(mode="after")
     def _has_its_wordnet(self) -> Self:
-        digest = wordnet_digest(find_wordnet(self.wordnet))
-        if self.wordnet_digest not in ("", digest):
-            raise ValueError(
-                f"wordnet_digest is {self.wordnet_digest}, but wordnet '{self.wordnet}' has "
-                f"{digest}; leave it out, or give the files that it was made for"
-            )
+        digest = agreed_digest(
+            "wordnet_digest",
+            self.wordnet_digest,
+            wordnet_digest(find_wordnet(self.wordnet)),
+            f"wordnet '{self.wordnet}' has",
+            "give the files that it was made for",
+        )
         object.__setattr__(self, "wordnet_digest", digest)
         return self
 

@@ -162,3 +162,12 @@ def count_long_lines(
                 chars += (data[at] & 0xC0) != 0x80
         counts[row] += chars >= least
     return counts
+
+
+@lean
+def copied(data: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
+    """Copies `data[at:end]` to `out` from `to` on; returns where the copy ends."""
+    for k in range(at, end):
+        out[to] = data[k]
+        to += 1
+    return to

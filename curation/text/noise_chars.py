@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chance import below, bounds_of, chosen, draw, plain_below, plain_draw
-from curation.text.chars import char_at, char_before, class_of
+from curation.text.chars import char_at, char_before, class_of, copied
 from curation.text.jit import int64, kernel, lean
 from curation.text.noise_tables import (
     INSERTED_MARKS,
@@ -134,17 +134,9 @@ def _noise_text(  # noqa: PLR0913 - a kernel
             count += chars
         else:
             after = char_at(data, at, end)[1]
-            to = _copied(data, at, after, out, to)
+            to = copied(data, at, after, out, to)
             at = after
             count += 1
-    return to
-
-
-@lean
-def _copied(data: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    for k in range(at, end):
-        out[to] = data[k]
-        to += 1
     return to
 
 
@@ -168,14 +160,14 @@ def _edit(  # noqa: PLR0913 - a kernel
         if not class_of(before) & _WORDLIKE:
             return at, to, 0
         out[to] = _MARKS[below(other, len(_MARKS))]
-        return after, _copied(data, at, after, out, to + 1), 1
+        return after, copied(data, at, after, out, to + 1), 1
     if not bits & _WORDLIKE:
         return at, to, 0
     if number == _DELETE:
         return after, to, 1
     if number == _REPEAT:
-        to = _copied(data, at, after, out, to)
-        return after, _copied(data, at, after, out, to), 1
+        to = copied(data, at, after, out, to)
+        return after, copied(data, at, after, out, to), 1
     return _swapped(data, at, after, end, out, to)
 
 
@@ -188,8 +180,8 @@ def _swapped(
     code, last = char_at(data, after, end)
     if not class_of(code) & _WORDLIKE or code == char_at(data, at, end)[0]:
         return at, to, 0
-    to = _copied(data, after, last, out, to)
-    return last, _copied(data, at, after, out, to), 2
+    to = copied(data, after, last, out, to)
+    return last, copied(data, at, after, out, to), 2
 
 
 @lean
@@ -212,7 +204,7 @@ def _by_table(  # noqa: PLR0913 - a kernel
     first = int64(tables.firsts[entry])
     pick = first + below(other, int64(tables.firsts[entry + 1]) - first)
     begin, stop = int64(tables.starts[pick]), int64(tables.starts[pick + 1])
-    return after, _copied(tables.data, begin, stop, out, to), chars
+    return after, copied(tables.data, begin, stop, out, to), chars
 
 
 class PlainNoise(NamedTuple):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chance import below, bounds_of, draw, plain_below, plain_draw
-from curation.text.chars import skip_space, skip_word
+from curation.text.chars import copied, skip_space, skip_word
 from curation.text.jit import kernel, lean
 from curation.text.sentences import ends_sentence, plain_ends
 
@@ -134,20 +134,12 @@ def _shuffle(key: np.uint64, order: Ints, moving: int) -> None:
 def _write(data: Bytes, start: int, end: int, found: Ints, out: Bytes, to: int) -> int:
     starts, ends, order = found[0], found[1], found[2]
     count = len(starts)
-    to = _copied(data, start, starts[0] if count else end, out, to)
+    to = copied(data, start, starts[0] if count else end, out, to)
     for k in range(count):
         which = order[k]
         if which >= 0:
-            to = _copied(data, starts[which], ends[which], out, to)
-            to = _copied(data, ends[k], starts[k + 1] if k + 1 < count else end, out, to)
-    return to
-
-
-@lean
-def _copied(data: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    for k in range(at, end):
-        out[to] = data[k]
-        to += 1
+            to = copied(data, starts[which], ends[which], out, to)
+            to = copied(data, ends[k], starts[k + 1] if k + 1 < count else end, out, to)
     return to
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chance import below, bounds_of, chosen, draw
-from curation.text.chars import skip_space, skip_word
+from curation.text.chars import copied, skip_space, skip_word
 from curation.text.jit import int64, kernel, lean
 from curation.text.keytable import ABSENT, KeyTable, look_up, make_table
 from curation.text.xxh64 import plain_xxh64
@@ -141,7 +141,7 @@ def _noise_text(  # noqa: PLR0913 - a kernel
     edits: Ints, room: Bytes,
 ) -> int:  # fmt: skip
     at = skip_space(data, start, end)
-    to = _copied(data, start, at, out, to)
+    to = copied(data, start, at, out, to)
     count = 0
     last = noise.bounds[len(noise.bounds) - 1]
     while at < end:
@@ -154,7 +154,7 @@ def _noise_text(  # noqa: PLR0913 - a kernel
             other = draw(key ^ SALT64, count)
             to, words = _edit(data, at, stop, after, end, number, other, noise, out, to, room)
         if words == 0:
-            to = _copied(data, at, after, out, to)
+            to = copied(data, at, after, out, to)
             count += 1
         else:
             edits[number] += 1
@@ -162,14 +162,6 @@ def _noise_text(  # noqa: PLR0913 - a kernel
         if words == 2:
             after = skip_space(data, skip_word(data, after, end), end)
         at = after
-    return to
-
-
-@lean
-def _copied(data: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    for k in range(at, end):
-        out[to] = data[k]
-        to += 1
     return to
 
 
@@ -183,11 +175,11 @@ def _edit(  # noqa: PLR0913 - a kernel
     0 words: it is not for this one, and nothing was written.
     """
     if number == _DELETE:
-        return _copied(data, _kept_gap(data, stop, after), after, out, to), 1
+        return copied(data, _kept_gap(data, stop, after), after, out, to), 1
     if number == _REPEAT:
-        to = _copied(data, at, stop, out, to)
+        to = copied(data, at, stop, out, to)
         out[to] = _BLANK
-        return _copied(data, at, after, out, to + 1), 1
+        return copied(data, at, after, out, to + 1), 1
     if number == _SPLIT:
         return _split(data, at, stop, after, other, out, to)
     if number == _MISSPELL:
@@ -195,7 +187,7 @@ def _edit(  # noqa: PLR0913 - a kernel
     if after >= end:
         return to, 0
     if number == _JOIN:
-        return _copied(data, at, stop, out, to), 1
+        return copied(data, at, stop, out, to), 1
     return _swapped(data, at, stop, after, end, out, to)
 
 
@@ -221,9 +213,9 @@ def _split(  # noqa: PLR0913 - a kernel
     while left >= 0:
         left -= (data[middle] & 0xC0) != 0x80
         middle += 1
-    to = _copied(data, at, middle - 1, out, to)
+    to = copied(data, at, middle - 1, out, to)
     out[to] = _BLANK
-    return _copied(data, middle - 1, after, out, to + 1), 1
+    return copied(data, middle - 1, after, out, to + 1), 1
 
 
 @lean
@@ -237,10 +229,10 @@ def _swapped(  # noqa: PLR0913 - a kernel
             same += 1
         if same == stop - at:
             return to, 0
-    to = _copied(data, after, last, out, to)
-    to = _copied(data, stop, after, out, to)
-    to = _copied(data, at, stop, out, to)
-    return _copied(data, last, skip_space(data, last, end), out, to), 2
+    to = copied(data, after, last, out, to)
+    to = copied(data, stop, after, out, to)
+    to = copied(data, at, stop, out, to)
+    return copied(data, last, skip_space(data, last, end), out, to), 2
 
 
 @lean
@@ -287,10 +279,10 @@ def _misspelled(  # noqa: PLR0913 - a kernel
     if entry == ABSENT:
         return to, 0
     number = wrong.firsts[entry] + below(other, wrong.firsts[entry + 1] - wrong.firsts[entry])
-    to = _copied(data, at, first, out, to)
+    to = copied(data, at, first, out, to)
     begin = to
-    to = _copied(wrong.data, wrong.starts[number], wrong.starts[number + 1], out, to)
+    to = copied(wrong.data, wrong.starts[number], wrong.starts[number + 1], out, to)
     for k in range(begin, begin + 1 if written == _FIRST else to):
         if written != _SMALL and 0x61 <= out[k] <= 0x7A:
             out[k] -= 0x20
-    return _copied(data, last, after, out, to), 1
+    return copied(data, last, after, out, to), 1

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.chance import below, draw
-from curation.text.chars import skip_space, skip_word
+from curation.text.chars import copied, skip_space, skip_word
 from curation.text.jit import kernel, lean
 
 Bytes = npt.NDArray[np.uint8]
@@ -139,16 +139,8 @@ def _placed(key: np.uint64, spans: int, stays: int, slots: Ints) -> None:
 
 
 @lean
-def _copied(data: Bytes, at: int, end: int, out: Bytes, to: int) -> int:
-    for k in range(at, end):
-        out[to] = data[k]
-        to += 1
-    return to
-
-
-@lean
 def _mask(masks: Masking, number: int, out: Bytes, to: int) -> int:
-    to = _copied(masks.before, 0, len(masks.before), out, to)
+    to = copied(masks.before, 0, len(masks.before), out, to)
     if len(masks.lengths) == 0:
         digits = 1
         while number >= 10**digits:
@@ -156,7 +148,7 @@ def _mask(masks: Masking, number: int, out: Bytes, to: int) -> int:
         for k in range(digits):
             out[to + digits - 1 - k] = 0x30 + number // 10**k % 10
         to += digits
-    return _copied(masks.after, 0, len(masks.after), out, to)
+    return copied(masks.after, 0, len(masks.after), out, to)
 
 
 @kernel
@@ -231,7 +223,7 @@ def _write(  # noqa: PLR0913 - a kernel
         word += slots[span] - passed
         passed = slots[span]
         length = lengths[span]
-        to = _copied(data, at, starts[word] if word < words else end, out, to)
+        to = copied(data, at, starts[word] if word < words else end, out, to)
         at = starts[word] if word < words else end
         if length == 0 and word == words and word > 0 and at == ends[word - 1]:
             out[to] = _BLANK
@@ -247,7 +239,7 @@ def _write(  # noqa: PLR0913 - a kernel
             word += length
     if spans and len(masks.lengths) == 0:
         end_of_goal = _mask(masks, spans, goal, end_of_goal)
-    return _copied(data, at, end, out, to), end_of_goal
+    return copied(data, at, end, out, to), end_of_goal
 
 
 @lean
@@ -258,6 +250,6 @@ def _to_goal(  # noqa: PLR0913 - a kernel
         return to
     to = _mask(masks, span, goal, to)
     goal[to] = _BLANK
-    to = _copied(data, at, end, goal, to + 1)
+    to = copied(data, at, end, goal, to + 1)
     goal[to] = _BLANK
     return to + 1

@@ -1,6 +1,7 @@
 """Where a translation model lies: a directory, or a commit of a repository on a hub."""
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,6 +47,30 @@ def model_directory(engine: str, model: str | None) -> Path | None:
     if not Path(model).is_dir():
         raise ValueError(f"model '{model}': no such directory; expected one with a Marian model")
     return Path(model)
+
+
+def identity_of(engine: str, model: str | None, checked: Callable[[Path], str]) -> list[str]:
+    """Returns what `checked` says of a model's directory, or the name of a commit on a hub.
+
+    Raises:
+        ValueError: None is named, or what is there is not whole; one line.
+    """
+    directory = model_directory(engine, model)
+    return [str(model)] if directory is None else [checked(directory)]
+
+
+def whole(model: str, patterns: list[str], checked: Callable[[Path], str]) -> Path:
+    """Returns the directory of a model, fetched if need be, that `checked` found nothing wrong in.
+
+    Raises:
+        DataError: It cannot be fetched, or is not whole.
+    """
+    directory = fetched(model, patterns)
+    try:
+        checked(directory)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return directory
 
 
 def fetched(model: str, patterns: list[str]) -> Path:

@@ -20,7 +20,7 @@ from typing import Any
 
 from curation.errors import DataError
 from curation.plainfile import digest_of_all
-from curation.translation.checkpoint import fetched, model_directory, need_packages
+from curation.translation.checkpoint import identity_of, need_packages, whole
 from curation.translation.engine import ModelSpec, Translated
 from curation.translation.pieces import Pieces, tokenizer_files
 
@@ -40,10 +40,7 @@ def find(spec: ModelSpec) -> list[str]:
             "engine ctranslate2 draws words from a stream that sentences share, so the same "
             'recipe would give other texts; write method = "greedy" or "beam", or take marian'
         )
-    directory = model_directory("ctranslate2", spec.model)
-    if directory is None:
-        return [str(spec.model)]
-    return [_checked(directory)]
+    return identity_of("ctranslate2", spec.model, _checked)
 
 
 def load(spec: ModelSpec) -> "CTranslator":
@@ -53,12 +50,7 @@ def load(spec: ModelSpec) -> "CTranslator":
         DataError: It cannot be fetched or loaded, or is not whole.
     """
     assert spec.model is not None  # it was found
-    directory = fetched(spec.model, _PATTERNS)
-    try:
-        _checked(directory)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    return CTranslator(directory, spec)
+    return CTranslator(whole(spec.model, _PATTERNS, _checked), spec)
 
 
 class CTranslator:

@@ -20,7 +20,7 @@ import numpy as np
 
 from curation.errors import DataError
 from curation.plainfile import digest_of_all
-from curation.translation.checkpoint import fetched, model_directory, need_packages
+from curation.translation.checkpoint import identity_of, need_packages, whole
 from curation.translation.engine import Decoding, ModelSpec, Translated
 from curation.translation.pieces import Pieces, Vocabulary, tokenizer_files
 
@@ -37,10 +37,7 @@ def find(spec: ModelSpec) -> list[str]:
         ValueError: A package or a file is not there, or it is no Marian model; one line.
     """
     need_packages("marian", "torch", "transformers", "sentencepiece", "safetensors")
-    directory = model_directory("marian", spec.model)
-    if directory is None:
-        return [str(spec.model)]
-    return [_checked(directory)]
+    return identity_of("marian", spec.model, _checked)
 
 
 def load(spec: ModelSpec) -> "MarianTranslator":
@@ -50,12 +47,7 @@ def load(spec: ModelSpec) -> "MarianTranslator":
         DataError: It cannot be fetched or loaded, or is not whole.
     """
     assert spec.model is not None  # it was found
-    directory = fetched(spec.model, _PATTERNS)
-    try:
-        _checked(directory)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    return MarianTranslator(directory, spec)
+    return MarianTranslator(whole(spec.model, _PATTERNS, _checked), spec)
 
 
 class MarianTranslator:
