@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.jit import inlined, int64, lean, lean_inlined
+from curation.text.memory import word64
 from curation.text.scan import short_bytes
-from curation.text.xxh64 import word64
 
 MOST_PROBES = 512
 """At half load, the longest way among 10^7 honest entries is about 100."""

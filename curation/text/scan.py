@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from curation.text.jit import int64, lean, lean_inlined
-from curation.text.xxh64 import word64
+from curation.text.memory import word64
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.text.jit import inlined, int64, kernel, subroutine
+from curation.text.memory import peek, poke, word64
 from curation.text.unicode import (
     CAPITAL_I_WITH_DOT,
     CAPITAL_SIGMA,
@@ -30,15 +31,16 @@ from curation.text.unicode import (
 from curation.text.xxh64 import plain_xxh64, xxh64
 
 _SPACE = 0x20
-_NO_WORD, _NOT_ASCII = 0, 1
+_SIZES = 128  # of a shingle, in bytes; longer ones are one class
+_NOT_ASCII = np.uint64(0x8080808080808080)
 
 
 def _ascii_words() -> npt.NDArray[np.uint8]:
-    """Returns per byte: the lower case of a word character, or that it is none, or not ASCII."""
-    table = np.full(256, _NOT_ASCII, np.uint8)
+    """Returns for each ASCII character: its lower case if words hold it, else a space."""
+    table = np.empty(128, np.uint8)
     for byte in range(128):
         char = chr(byte)
-        table[byte] = ord(char.lower()) if char.isalnum() or char == "_" else _NO_WORD
+        table[byte] = ord(char.lower()) if char.isalnum() or char == "_" else _SPACE
     return table
 
 
@@ -89,6 +91,27 @@ def _lower_in(text: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
     return (-lower if code_point == CAPITAL_I_WITH_DOT else lower), after
 
 
+@inlined
+def _write(
+    byte: np.uint8,
+    words: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    count: int,
+    fill: int,
+    inside: int,
+) -> tuple[int, int, int]:
+    """Writes a byte of a word, or the space that ends one; `inside` is 1 after a byte of a word.
+
+    Without a branch, which the processor would guess wrongly at the end of every word: a space is
+    written over until it ends a word, and so is the start of the word to come.
+    """
+    word = int64(byte != _SPACE)
+    poke(words, fill, byte)
+    fill += word | inside
+    poke(starts, count + 1, fill)
+    return count + (inside & ~word), fill, word
+
+
 @subroutine
 def lower_words(
     text: npt.NDArray[np.uint8],
@@ -99,30 +122,29 @@ def lower_words(
 
     `starts` gets one more entry: where the next word would start.
     """
-    count = at = fill = 0
+    count = fill = at = inside = 0
     starts[0] = 0
     while at < len(text):
-        byte = int64(_ASCII_WORDS[text[at]])
-        ends_here = byte == _NO_WORD
-        if byte > _NOT_ASCII:
-            words[fill] = byte
-            fill += 1
-            at += 1
-        elif ends_here:
+        if at + 8 <= len(text) and not word64(text, at) & _NOT_ASCII:
+            for ahead in range(8):
+                byte = _ASCII_WORDS[peek(text, at + ahead) & 0x7F]
+                count, fill, inside = _write(byte, words, starts, count, fill, inside)
+            at += 8
+            continue
+        byte = peek(text, at)
+        if byte < 0x80:
+            byte = _ASCII_WORDS[byte]
             at += 1
         else:
             lower, at = _lower_in(text, at)
-            ends_here = lower < 0
-            if ends_here or char_class(lower) & WORD:
+            if lower < 0 or char_class(lower) & WORD:
                 fill = encode(abs(lower), words, fill)
-            else:
-                ends_here = True
-        if ends_here and fill > starts[count]:
-            words[fill] = _SPACE
-            fill += 1
-            count += 1
-            starts[count] = fill
-    if fill > starts[count]:
+                inside = 1
+                if lower > 0:
+                    continue
+            byte = np.uint8(_SPACE)
+        count, fill, inside = _write(byte, words, starts, count, fill, inside)
+    if inside:
         count += 1
         starts[count] = fill + 1
     return count
@@ -135,6 +157,10 @@ class Workspace(NamedTuple):
     starts: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint64]
     """The answer of `hash_shingles`."""
+    order: npt.NDArray[np.int64]
+    """The shingles of a text by their size."""
+    ends: npt.NDArray[np.int64]
+    """Where the shingles of each size end in `order`."""
 
 
 @inlined
@@ -152,7 +178,25 @@ def make_workspace(offsets: npt.NDArray[np.int64]) -> Workspace:
         np.empty(longest + longest // 2 + 16, np.uint8),
         np.empty(tokens, np.int64),
         np.empty(tokens, np.uint64),
+        np.empty(tokens, np.int64),
+        np.empty(_SIZES, np.int64),
     )
+
+
+@inlined
+def _order_by_size(width: int, shingles: int, room: Workspace) -> None:
+    starts, ends = room.starts, room.ends
+    ends[:] = 0
+    for k in range(shingles):
+        size = min(peek(starts, k + width) - peek(starts, k), _SIZES - 1)
+        poke(ends, size, peek(ends, size) + 1)
+    before = 0
+    for size in range(_SIZES):
+        before, ends[size] = before + ends[size], before
+    for k in range(shingles):
+        size = min(peek(starts, k + width) - peek(starts, k), _SIZES - 1)
+        poke(room.order, peek(ends, size), k)
+        poke(ends, size, peek(ends, size) + 1)
 
 
 @inlined
@@ -172,9 +216,13 @@ def hash_shingles(text: npt.NDArray[np.uint8], ngram: int, room: Workspace) -> i
         return 0
     width = min(ngram, tokens)
     shingles = tokens - width + 1
-    for k in range(shingles):
-        end = room.starts[k + width] - 1
-        room.hashes[k] = xxh64(room.words, room.starts[k], end, np.uint64(0))
+    # Size by size, because XXH64 branches on the size: in the order of the text the processor would
+    # guess most of them wrongly, which takes longer than the hashing.
+    _order_by_size(width, shingles, room)
+    for at in range(shingles):
+        k = peek(room.order, at)
+        begin, end = peek(room.starts, k), peek(room.starts, k + width) - 1
+        poke(room.hashes, k, xxh64(room.words, begin, end, np.uint64(0)))
     return shingles
 
 

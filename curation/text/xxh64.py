@@ -7,15 +7,13 @@ Source: Yann Collet, xxHash fast digest algorithm, https://github.com/Cyan4973/x
 """
 
 import struct
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
-from numba.extending import intrinsic
 
 from curation.text.jit import inlined, kernel
+from curation.text.memory import peek, word32, word64
 
 _MASK = (1 << 64) - 1
 _PRIMES = (
@@ -46,31 +44,6 @@ def _round(lane: np.uint64, word: np.uint64) -> np.uint64:
 @inlined
 def _merge(state: np.uint64, lane: np.uint64) -> np.uint64:
     return (state ^ _round(np.uint64(0), lane)) * _P1 + _P4
-
-
-def _load(word_type: Any) -> Callable[[npt.NDArray[np.uint8], int], np.uint64]:
-    """Makes the unaligned load of a little-endian word; the caller minds the bounds.
-
-    From single bytes numba's check for negative indices keeps LLVM from making one load of them,
-    which costs half of the speed.
-    """
-
-    def typed(_: Any, data: Any, at: Any) -> tuple[Any, Any]:
-        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            array = context.make_array(signature.args[0])(context, builder, values[0])
-            place = builder.gep(array.data, [values[1]])
-            pointer = context.get_value_type(word_type).as_pointer()
-            word = builder.load(builder.bitcast(place, pointer))
-            word.align = 1
-            return builder.zext(word, context.get_value_type(types.uint64))
-
-        return types.uint64(data, at), generate
-
-    return cast("Callable[[npt.NDArray[np.uint8], int], np.uint64]", intrinsic(typed))
-
-
-word64 = _load(types.uint64)
-word32 = _load(types.uint32)
 
 
 @inlined
@@ -110,7 +83,7 @@ def xxh64(data: npt.NDArray[np.uint8], begin: int, end: int, seed: np.uint64) ->
         state = _rotate(state ^ (word32(data, at) * _P1), _R23) * _P2 + _P3
         at += 4
     while at < end:
-        state = _rotate(state ^ (np.uint64(data[at]) * _P5), _R11) * _P1
+        state = _rotate(state ^ (np.uint64(peek(data, at)) * _P5), _R11) * _P1
         at += 1
     state = (state ^ (state >> _R33)) * _P2
     state = (state ^ (state >> _R29)) * _P3
