@@ -55,6 +55,15 @@ class PreparedJob(Settings):
     inputs: dict[str, str] = Field(default_factory=dict)
     """Digests of a given tokenizer, a local checkpoint and a held-out dataset, by setting."""
 
+    @property
+    def kept_states(self) -> Path:
+        """Where a training keeps states for a later process, until it is finished."""
+        return self.output / "checkpoints" / self.digest[:16]
+
+    def branch_directory(self, budget: int) -> Path:
+        """Returns where the finished result of a branch lies until the whole run is finished."""
+        return self.kept_states / "branches" / str(budget)
+
     def with_held_out(self, directory: Path) -> "PreparedJob":
         """Returns the job for a held-out dataset that was moved.
 

@@ -10,6 +10,8 @@ from curation.errors import RecipeError, unknown_name
 from curation.toml import build, check_names, read_toml
 
 Size = Literal["micro", "tiny", "small", "base", "large"]
+DECAY_ONE_IN = 5
+"""Schedule "wsd" goes down to nothing in the last one of so many steps."""
 HUB = "hub:"
 """Prefix of a checkpoint on the Hugging Face hub: the only way to make a job use the network."""
 

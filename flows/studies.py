@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from curation.study.running import Outcome, Prepared
     from flows.params import StudyParams
 
-PRESETS = Path(__file__).resolve().parents[1] / "data" / "studies"
+_ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = _ROOT / "curation" / "study" / "presets_shipped"
+"""The presets in an installed package, without recipes or text; a checkout has them in PRESETS."""
+PRESETS = _ROOT / "data" / "studies"
 
 
 @app.command("study")
@@ -83,16 +86,22 @@ def _files(study_file: Path | None, preset: str | None) -> tuple[Path, Path | No
         return study_file, found
     if found is None:
         raise UsageError("curate study needs a STUDY.toml or --preset NAME; see curate study -h")
+    if found.parent == SHIPPED:
+        raise UsageError(
+            f"--preset {preset}: an installed package has its grid, but no text; name a STUDY.toml "
+            "with your recipes, or run it in a checkout of the repository"
+        )
     return found, None
 
 
 def _preset(name: str) -> Path:
     from curation.errors import unknown_name
 
-    known = sorted(path.stem for path in PRESETS.glob("*.toml"))
+    directory = SHIPPED if SHIPPED.exists() else PRESETS
+    known = sorted(path.stem for path in directory.glob("*.toml"))
     if name not in known:
         raise UsageError(f"--preset: {unknown_name('preset', name, known)}")
-    return PRESETS / f"{name}.toml"
+    return directory / f"{name}.toml"
 
 
 def _needed_out(out: Path | None, path: Path) -> Path:

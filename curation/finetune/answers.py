@@ -97,7 +97,7 @@ class _Run:
         job = self.prepared.job
         if job.training.checkpoint_every_steps is None and not job.data.branches:
             return self.work / "trainer"
-        return _kept_states(self.prepared)
+        return self.prepared.kept_states
 
 
 class _Training(NamedTuple):
@@ -128,15 +128,6 @@ def answer(
     return _report(run, prepared, training, work) if ranks.is_main else None
 
 
-def branch_directory(prepared: PreparedJob, budget: int) -> Path:
-    """Returns where the finished result of a branch lies until the whole run is finished."""
-    return _kept_states(prepared) / "branches" / str(budget)
-
-
-def _kept_states(prepared: PreparedJob) -> Path:
-    return prepared.output / "checkpoints" / prepared.digest[:16]
-
-
 def _begin(
     prepared: PreparedJob, inputs: Inputs, work: Path, ranks: Ranks, progress: Progress
 ) -> _Run:
@@ -159,7 +150,7 @@ def _new_model(job: Job, tokenizer: TextTokenizer) -> Any:
 
 def _answer_branch(run: _Run, budget: int) -> None:
     """Trains a shorter budget and writes its result, unless an earlier process did."""
-    output = branch_directory(run.prepared, budget)
+    output = run.prepared.branch_directory(budget)
     branch = _branch(run.prepared, budget, output)
     trunk = run.states / "trunk" / str(_keep_at(run, branch.job))
     if finished_result(branch) is not None and (trunk / "trainer_state.json").is_file():

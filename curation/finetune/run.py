@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curation.errors import DataError, RecipeError
-from curation.finetune.answers import Inputs, answer, branch_directory
+from curation.finetune.answers import Inputs, answer
 from curation.finetune.card import model_card
 from curation.finetune.corpus import Corpus, Split, open_corpus
 from curation.finetune.device import make_deterministic
@@ -65,7 +65,7 @@ def run(prepared: PreparedJob, progress: Progress) -> RunResult | None:
         card = model_card(prepared, source.corpus, source.train.licenses(), result)
         (work / "model" / "README.md").write_text(card, encoding="utf-8")
         for budget, name in zip(prepared.job.data.branches, names, strict=True):
-            shutil.copytree(branch_directory(prepared, budget), work / "branches" / name)
+            shutil.copytree(prepared.branch_directory(budget), work / "branches" / name)
         _publish(work, prepared.output, result)
         progress.emit("finished", result=str(prepared.output / "result.json"))
     return result

@@ -22,7 +22,7 @@ from curation.finetune.device import resolve_precision
 from curation.finetune.pack import PackedSequences
 from curation.finetune.progress import Progress
 from curation.finetune.timing import StepClock, Timing, read_spent, write_spent
-from curation.job import Job
+from curation.job import DECAY_ONE_IN, Job
 from curation.results import LossPoint
 
 LOSS_POINTS = 200
@@ -80,7 +80,7 @@ def decay_start(steps: int) -> int:
 
 
 def _decay_steps(steps: int) -> int:
-    return max(1, steps // 5)
+    return max(1, steps // DECAY_ONE_IN)
 
 
 def sequences_to_present(job: Job, available: int) -> int:

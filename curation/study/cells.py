@@ -8,7 +8,7 @@ why, and the next run of the study tries it again.
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curation.errors import CurationError
-from curation.handoff import PreparedJob, prepare_job, read_job
+from curation.handoff import PreparedJob, job_digest, prepare_job, read_job
 from curation.manifest import write_json
-from curation.results import RunResult, run_job
+from curation.results import RunResult, read_result, run_job
 from curation.shards import FileRecord, file_sha256, is_whole
 from curation.study.corpora import Dataset
 from curation.study.grid import Cell, job_of, key_of
@@ -76,6 +76,10 @@ class PlacedCell(NamedTuple):
     curation_seconds: float
     quality: float | None
     batch_tokens: int
+    branches: bool
+    """Whether it may be one training with others that differ in their tokens alone."""
+    shorter: tuple["PlacedCell", ...] = ()
+    """Cells that this one's training answers too, fewest tokens first."""
 
     def finished(self) -> Row | None:
         """Returns the row if the cell was run, and its files are whole."""
@@ -117,11 +121,33 @@ def place_cell(cell: Cell, dataset: Dataset, place: Place) -> PlacedCell:
     shutil.rmtree(waiting, ignore_errors=True)
     spec = next(recipe for recipe in place.study.recipes if recipe.name == cell.recipe)
     seconds, batch = dataset.manifest.cpu_seconds, place.study.training.batch_tokens
-    return PlacedCell(cell, key, directory, path, seconds, spec.quality, batch)
+    branches = place.study.training.branches and cell.group != "timing"
+    return PlacedCell(cell, key, directory, path, seconds, spec.quality, batch, branches)
+
+
+def join_trunks(waiting: Sequence[PlacedCell]) -> list[PlacedCell]:
+    """Makes one of the cells that can be one training: the longest, which has the others with it.
+
+    Args:
+        waiting: Cells without a number.
+
+    Returns:
+        What is left to run, in the order of `waiting`.
+    """
+    trunks: dict[Hashable, list[PlacedCell]] = {}
+    for one in waiting:
+        trunks.setdefault(one.cell.trunk if one.branches else one.key, []).append(one)
+    longest = {}
+    for cells in trunks.values():
+        *shorter, last = sorted(cells, key=lambda one: one.cell.tokens)
+        longest[last.key] = last._replace(shorter=tuple(shorter))
+    return [longest[one.key] for one in waiting if one.key in longest]
 
 
 def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Row:
     """Runs a cell, or finds it run; whatever stops its training is its row's reason.
+
+    The shorter cells that it has with it are finished then, or as far as its training came.
 
     Returns:
         A row by column name; `status` is "done" or "failed".
@@ -132,21 +158,54 @@ def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Ro
     with suppress(FileNotFoundError):
         (placed.directory / RECORD).unlink()
     _wait_for_orphan(placed.directory)
+    job_json = _trunk_job(placed) if placed.shorter else placed.job_json
     try:
-        result = run_job(
-            placed.job_json, on_progress=on_progress, **_processes(placed.cell.devices)
-        )
-        row = row_of(placed, read_job(placed.job_json), result)
+        result = run_job(job_json, on_progress=on_progress, **_processes(placed.cell.devices))
     except CurationError as error:
+        _keep_branches(placed, job_json)
         return unfinished_row(placed, "failed", str(error))
+    _keep_branches(placed, job_json)
+    _prune(placed.directory)
+    return _keep(placed, result)
+
+
+def _keep(placed: PlacedCell, result: RunResult) -> Row:
+    """Writes the record of a cell whose files lie in its directory, and returns its row."""
+    row = row_of(placed, read_job(placed.job_json), result)
     if row["loss"] is None:
         return unfinished_row(placed, "failed", "; ".join(result.notes) or "no held-out loss")
     bits = result.bits_per_byte
     kept = ["result.json", *([bits.file] if bits else [])]
     files = {name: _record(placed.directory / name) for name in kept}
-    _prune(placed.directory)
     write_json(placed.directory / RECORD, CellRecord(key=placed.key, row=row, files=files))
     return row
+
+
+def _trunk_job(placed: PlacedCell) -> Path:
+    """Writes the job that trains a cell and the shorter ones that are prefixes of it."""
+    prepared = read_job(placed.job_json)
+    budgets = tuple(one.cell.tokens for one in placed.shorter)
+    data = prepared.job.data.model_copy(update={"branches": budgets})
+    job = prepared.job.model_copy(update={"data": data})
+    digest = job_digest(job, prepared.corpus, prepared.inputs)
+    path = placed.directory / "trunk.json"
+    write_json(path, prepared.model_copy(update={"job": job, "digest": digest}))
+    return path
+
+
+def _keep_branches(placed: PlacedCell, job_json: Path) -> None:
+    """Gives shorter cells what their branches came to, also where the training failed later on."""
+    trunk = read_job(job_json)
+    for one in placed.shorter:
+        name = str(one.cell.tokens)
+        for found in (
+            placed.directory / "branches" / name,
+            trunk.branch_directory(one.cell.tokens),
+        ):
+            if (found / "result.json").is_file():
+                shutil.copytree(found, one.directory, dirs_exist_ok=True)
+                _keep(one, read_result(one.directory / "result.json"))
+                break
 
 
 def _wait_for_orphan(directory: Path) -> None:
@@ -259,5 +318,5 @@ def _record(path: Path) -> FileRecord:
 
 def _prune(directory: Path) -> None:
     """Removes weights and packed tokens: a study keeps numbers, and has many cells."""
-    for name in ("model", "tokens", "checkpoints"):
+    for name in ("model", "tokens", "checkpoints", "branches"):
         shutil.rmtree(directory / name, ignore_errors=True)

@@ -14,6 +14,7 @@ from curation.study.cells import (
     CellStoppedError,
     PlacedCell,
     Row,
+    join_trunks,
     unfinished_row,
 )
 from curation.study.cells import run_cell as run_one
@@ -74,30 +75,33 @@ class _Spending:
         self._lock = threading.Lock()
         self._flops = self._seconds = 0.0
 
-    def refuse(self, key: str) -> str | None:
+    def refuse(self, one: PlacedCell) -> str | None:
         """Says why a cell may not begin, or None and counts it as begun."""
-        cast, budget = self._forecasts[key], self._budget
+        budget = self._budget
+        flops, seconds = self._predicted(one)
         with self._lock:
-            minutes = (time.monotonic() - self._begun + cast.seconds) / 60
-            hours = (self._seconds + cast.seconds) / 3600
+            minutes = (time.monotonic() - self._begun + seconds) / 60
+            hours = (self._seconds + seconds) / 3600
             dollars = hours * self._price.mid if self._price else 0.0
             for name, needed, cap in (
-                ("FLOP", self._flops + cast.flops, budget.flops),
+                ("FLOP", self._flops + flops, budget.flops),
                 ("minutes", minutes, budget.minutes),
                 ("dollars", dollars, budget.dollars),
             ):
                 if cap is not None and needed > cap:
                     return f"budget: would take {needed:.3g} {name} in all, the cap is {cap:.3g}"
-            self._flops += cast.flops
-            self._seconds += cast.seconds
+            self._flops += flops
+            self._seconds += seconds
         return None
 
-    def settle(self, key: str, row: Row) -> None:
+    def settle(self, one: PlacedCell, seconds: float) -> None:
         """Puts what a cell took in the place of what was predicted."""
-        taken = row.get("seconds_total")
-        if taken is not None:
-            with self._lock:
-                self._seconds += taken - self._forecasts[key].seconds
+        with self._lock:
+            self._seconds += seconds - self._predicted(one)[1]
+
+    def _predicted(self, one: PlacedCell) -> tuple[float, float]:
+        casts = [self._forecasts[part.key] for part in (one, *one.shorter)]
+        return sum(cast.flops for cast in casts), sum(cast.seconds for cast in casts)
 
 
 def run_cells(
@@ -125,22 +129,29 @@ def run_cells(
         found = one.finished()
         if found is not None:
             table.add(one, found, reused=True)
-    waiting = [one for one in placed if one.key not in table.rows]
+    waiting = join_trunks([one for one in placed if one.key not in table.rows])
 
     def run(one: PlacedCell) -> Row:
-        refused = spending.refuse(one.key)
+        refused = spending.refuse(one)
         if refused is not None:
             return unfinished_row(one, "skipped", refused)
+        begun = time.monotonic()
         row = run_one(one, STOP.check)
-        spending.settle(one.key, row)
+        spending.settle(one, time.monotonic() - begun)
         return row
 
     for alone, width in ((False, plan.parallel), (True, 1)):
         part = [one for one in waiting if (one.cell.group == "timing") == alone]
         if part:
             for one, row in execute(part, run, width):
-                table.add(one, row, reused=False)
+                table.take(one, row)
     return table.write()
+
+
+def _like(short: PlacedCell, row: Row) -> Row:
+    """Returns the row of a shorter cell that its longer one's training did not come to."""
+    status = "failed" if row["status"] == "done" else row["status"]
+    return unfinished_row(short, status, row["reason"] or "its branch left no result")
 
 
 class _Table:
@@ -155,6 +166,12 @@ class _Table:
         self._forecasts = {one.key: cast for one, cast in zip(placed, plan.forecasts, strict=True)}
         self._begun = time.monotonic()
         self._predicted = 0.0
+
+    def take(self, one: PlacedCell, row: Row) -> None:
+        """Takes a cell that has been run, and the shorter ones that it had with it."""
+        for short in one.shorter:
+            self.add(short, short.finished() or _like(short, row), reused=False)
+        self.add(one, row, reused=False)
 
     def add(self, one: PlacedCell, row: Row, *, reused: bool) -> None:
         self.rows[one.key] = {**row, **_dollars(row, self._price)}

@@ -28,6 +28,11 @@ class Cell(NamedTuple):
     devices: int = 1
 
     @property
+    def trunk(self) -> tuple[str, str, int | None, int]:
+        """What cells have in common that can be one training, left at several numbers of tokens."""
+        return self.recipe, self.size.name, self.unique_tokens, self.own_seed
+
+    @property
     def label(self) -> str:
         """A name for people, which says all that a study varies."""
         repeated = f"-u{self.unique_tokens}" if self.unique_tokens else ""
@@ -64,6 +69,8 @@ def job_of(cell: Cell, study: Study, *, tokenizer: str | None, held_out: str | N
     }
     if held_out is not None:
         data["held_out"] = held_out
+    if spec.branches:
+        data["shuffle_tokens"] = study.stretch_tokens
     training = {
         "batch_size": spec.batch_size,
         "learning_rate": cell.size.learning_rate or spec.learning_rate,

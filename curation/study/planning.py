@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curation.errors import CurationError, RecipeError
+from curation.job import DECAY_ONE_IN
 from curation.study.design import GridCell, check_design
 from curation.study.grid import Cell, without
 from curation.study.laws import PUBLISHED
@@ -142,10 +143,32 @@ def above(plan: StudyPlan, budget: BudgetSpec) -> str | None:
     return None
 
 
-def forecast(cell: Cell, speed: Speed, price: Range | None) -> Forecast:
-    """Predicts one cell; several devices are counted as if they shared the work evenly."""
-    seconds = speed.seconds_apart + cell.tokens / max(speed.tokens_per_second, 1e-9)
-    return Forecast(cell.tokens * speed.flops_per_token, seconds, _dollars(seconds, price))
+def forecast(cell: Cell, speed: Speed, price: Range | None, share: float = 1.0) -> Forecast:
+    """Predicts one cell; several devices are counted as if they shared the work evenly.
+
+    Args:
+        cell: The cell.
+        speed: Of its size.
+        price: Of the device.
+        share: Of its steps, those that it does not have from a longer training.
+    """
+    tokens = cell.tokens * share
+    seconds = speed.seconds_apart + tokens / max(speed.tokens_per_second, 1e-9)
+    return Forecast(tokens * speed.flops_per_token, seconds, _dollars(seconds, price))
+
+
+def _shares(study: Study, cells: Sequence[Cell]) -> list[float]:
+    """Returns for each cell which share of its steps is its own: all, or those of its decay."""
+    longest: dict[tuple[str, str, int | None, int], int] = {}
+    if study.training.branches:
+        for cell in cells:
+            longest[cell.trunk] = max(longest.get(cell.trunk, 0), cell.tokens)
+    return [
+        1 / DECAY_ONE_IN
+        if cell.group != "timing" and cell.tokens < longest.get(cell.trunk, 0)
+        else 1.0
+        for cell in cells
+    ]
 
 
 def _plan(
@@ -156,7 +179,10 @@ def _plan(
     parallel: int,
     price: Range | None,
 ) -> StudyPlan:
-    forecasts = tuple(forecast(cell, speeds[cell.size.name], price) for cell in cells)
+    forecasts = tuple(
+        forecast(cell, speeds[cell.size.name], price, share)
+        for cell, share in zip(cells, _shares(study, cells), strict=True)
+    )
     warnings = (*_warnings(study, cells), *_check_grid(study, cells, speeds))
     return StudyPlan(tuple(cells), forecasts, tuple(dropped), warnings, parallel, price)
 

@@ -4,6 +4,7 @@ Paths are relative to the file. What is written about text (a recipe's sources a
 in the recipes; `--set sources.web.paths=...` on the command line is handed on to all of them.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -156,6 +157,11 @@ class TrainingSpec(Settings):
     learning_rate: float = Field(default=3e-3, gt=0, lt=1)
     schedule: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
     warmup: float = Field(default=0.05, ge=0)
+    """Below 1 a share of all steps, else a number of steps."""
+    branches: bool = False
+    """Cells that differ in their tokens alone are one training: where a shorter one would begin to
+    decay, a copy of the model does. The numbers are those of trainings apart, about half of the
+    time is saved. Needs schedule "wsd", a warm-up in steps, and tokens with a large divisor."""
     weight_decay: float = Field(default=0.1, ge=0)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     min_steps: int = Field(default=1000, ge=1)
@@ -168,6 +174,20 @@ class TrainingSpec(Settings):
             raise ValueError(
                 f"batch_tokens {self.batch_tokens} is not a multiple of sequence_length "
                 f"{self.sequence_length}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _branches_can_decay(self) -> "TrainingSpec":
+        if self.branches and self.schedule != "wsd":
+            raise ValueError(
+                f"branches with schedule '{self.schedule}'; a training can only be left where its "
+                "rate is constant: expected schedule 'wsd'"
+            )
+        if self.branches and 0 < self.warmup < 1:
+            raise ValueError(
+                f"branches with warmup {self.warmup:g}, a share that would be another number of "
+                "steps in each cell; expected a number of steps"
             )
         return self
 
@@ -239,6 +259,27 @@ class Study(Settings):
             if depth not in depths:
                 raise ValueError(f"grid.repeats: no size of depth {depth} among grid.sizes")
         return self
+
+    @model_validator(mode="after")
+    def _branches_are_whole(self) -> "Study":
+        least = self.training.batch_tokens
+        if self.training.branches and self.stretch_tokens % least:
+            raise ValueError(
+                f"training.branches: the greatest common divisor of all token counts is "
+                f"{self.stretch_tokens}; expected a multiple of batch_tokens {least}, because text "
+                "is shuffled within stretches of so many tokens"
+            )
+        return self
+
+    @property
+    def stretch_tokens(self) -> int:
+        """The greatest common divisor of the cells' token counts, repeats included."""
+        repeated = [
+            round(part.unique_tokens * epochs)
+            for part in self.grid.repeats
+            for epochs in (1, *part.epochs)
+        ]
+        return math.gcd(*self.grid.tokens, *repeated)
 
     @property
     def reference(self) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.errors import CurationError
-from curation.handoff import read_job
+from curation.handoff import PreparedJob, read_job
 from curation.local import run_plan
 from curation.manifest import Manifest, write_json
 from curation.passes import RunOptions
@@ -120,27 +121,36 @@ class FakeTrainer:
             return done
         job = prepared.job
         self.asked.append(job.name)
-        why = self.fails(job.name)
-        if why is not None:
-            raise CurationError(why)
+        out = prepared.output
+        for budget in job.data.branches:
+            self._answer(prepared, budget, prepared.branch_directory(budget))
         if on_progress is not None:
             on_progress({"event": "step", "step": 1, "total_steps": 1})
-        width = job.model.width or 64
-        parameters = 12 * (job.model.depth or 1) * width**2
-        tokens = job.data.token_budget or 0
-        unique = min(tokens, job.data.unique_tokens or tokens)
-        loss = 1.0 + 20 / parameters**0.3 + _b(job.name) / unique**0.4
-        loss *= 1 + 0.002 * np.random.default_rng([job.seed.init, parameters, tokens]).normal()
-        out = prepared.output
-        write_bits(out / "evaluation.parquet", loss)
         (out / "model").mkdir(exist_ok=True)
         (out / "model" / "tokenizer.json").write_text(json.dumps({"of": prepared.corpus.name}))
         (out / "model" / "weights").write_text("heavy")
+        result = self._answer(prepared, job.data.token_budget or 0, out, "model/tokenizer.json")
+        for budget in job.data.branches:
+            shutil.copytree(prepared.branch_directory(budget), out / "branches" / str(budget))
+        return result
+
+    def _answer(self, prepared: PreparedJob, tokens: int, out: Path, *others: str) -> RunResult:
+        job = prepared.job
+        why = self.fails(job.name.replace(f"-t{job.data.token_budget}", f"-t{tokens}"))
+        if why is not None:
+            raise CurationError(why)
+        width = job.model.width or 64
+        parameters = 12 * (job.model.depth or 1) * width**2
+        unique = min(tokens, job.data.unique_tokens or tokens)
+        loss = 1.0 + 20 / parameters**0.3 + _b(job.name) / unique**0.4
+        loss *= 1 + 0.002 * np.random.default_rng([job.seed.init, parameters, tokens]).normal()
+        out.mkdir(parents=True, exist_ok=True)
+        write_bits(out / "evaluation.parquet", loss)
         files = {
             name: FileRecord(
                 bytes=(out / name).stat().st_size, sha256=file_sha256(out / name), rows=0
             )
-            for name in ("evaluation.parquet", "model/tokenizer.json")
+            for name in ("evaluation.parquet", *others)
         }
         result = make_result(prepared, parameters, tokens, unique, loss, files)
         write_json(out / "result.json", result)
