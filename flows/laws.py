@@ -67,6 +67,7 @@ def fit(
     from curation.study.fit import FitSettings
     from curation.study.fitting import fit_laws
     from curation.study.points import points_of
+    from curation.study.running import few_threads
     from curation.study.runs import read_runs
     from curation.study.worth import check_recipe, worth_of_recipes
 
@@ -78,7 +79,8 @@ def fit(
         delta=delta, starts=starts.value, draws=draws, seed=seed, unit=unit,
         convention=_convention(runs, names, table, convention),
     )  # fmt: skip
-    laws = fit_laws(points, settings, forms=form, excluded=excluded)
+    with few_threads():
+        laws = fit_laws(points, settings, forms=form, excluded=excluded)
     found = worth_of_recipes(laws, baseline)
     paths = _write(out, laws, unit) if out is not None else []
     if as_json:

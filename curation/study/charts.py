@@ -8,7 +8,7 @@ import numpy as np
 
 from curation.study.canvas import MARKERS, Picture, Theme, counts, label, paint, style
 from curation.study.conclude import Conclusion, law_of_recipes, residual_rows, waits
-from curation.study.evidence import Run, fresh_runs, one_device
+from curation.study.evidence import FRESH, Run, one_device, whole_text_runs
 from curation.study.law import FittedLaw
 from curation.study.marginal import Return
 from curation.study.plane import Plane
@@ -48,7 +48,7 @@ def _some(values: Sequence[float], most: int) -> list[float]:
 
 def loss_chart(conclusion: Conclusion) -> Picture | None:
     """Loss against tokens, a panel for each size: runs, and the law with its 95% band."""
-    runs = fresh_runs(one_device(conclusion.runs))
+    runs = whole_text_runs(one_device(conclusion.runs))
     if not runs:
         return None
     sizes = _some(sorted({float(run["parameters"]) for run in runs}), MOST_PANELS)
@@ -80,10 +80,15 @@ def _loss_panel(
     for place, recipe in enumerate(recipes):
         look = style(theme, place)
         own = [r for r in runs if (r["recipe"] or "") == recipe and r["parameters"] == size]
-        axes.plot(
-            [r["tokens"] for r in own], [r["loss"] for r in own], marker=look["marker"],
-            color=look["color"], linestyle="none", markersize=5, label=label(recipe or "runs"),
-        )  # fmt: skip
+        fresh = [(r["epochs"] or 1) <= FRESH for r in own]
+        for filled in (True, False):  # first the one that the legend shows
+            shown = [r for r, once in zip(own, fresh, strict=True) if once == filled]
+            axes.plot(
+                [r["tokens"] for r in shown], [r["loss"] for r in shown], marker=look["marker"],
+                color=look["color"], linestyle="none", markersize=5,
+                fillstyle="full" if filled else "none",
+                label=label(recipe or "runs") if filled else None,
+            )  # fmt: skip
         law = _law_for(conclusion, recipe)
         if law is not None:
             span = np.logspace(math.log10(min(tokens)), math.log10(max(tokens)) + 0.15, 60)

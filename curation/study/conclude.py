@@ -21,6 +21,7 @@ from curation.study.equivalence import (
     worth,
 )
 from curation.study.evidence import (
+    FRESH,
     Agreement,
     Health,
     Noise,
@@ -33,6 +34,7 @@ from curation.study.evidence import (
     paired_documents,
     rank_agreement,
     usable,
+    whole_text_runs,
 )
 from curation.study.fit import FitSettings
 from curation.study.fitting import Laws, fit_laws
@@ -263,7 +265,7 @@ def _recipe(
 ) -> RecipeWorth:
     setting, ground = given
     baseline, recipe = pair
-    runs = fresh_runs(one_device(rows))
+    runs = whole_text_runs(one_device(rows))
     noise = ground.noise
     measured = measured_equivalence(
         measured_pairs(runs, baseline, recipe), noise.sd if noise else None
@@ -278,13 +280,30 @@ def _recipe(
     documents = None
     if place is not None and directory is not None:
         documents = _documents(runs, pair, place, directory)
-    evidence = RecipeEvidence(measured, lawful, gap, documents)
+    epochs = _epochs(runs, pair, place)
+    evidence = RecipeEvidence(measured, lawful, gap, documents, epochs)
     verdict = recipe_worth(baseline, recipe, evidence, ground)
     factor = measured or lawful
     priced = None
     if factor is not None and place is not None:
-        priced = worth(factor, place, setting.terms, baseline)
+        priced = worth(factor, place, setting.terms, baseline, ended=epochs[0] > FRESH)
     return RecipeWorth(baseline, recipe, verdict, priced, crossed)
+
+
+def _epochs(runs: Sequence[Run], pair: tuple[str, str], place: Point | None) -> tuple[float, float]:
+    """Returns how often baseline and recipe see their text at a place; 1 where nothing says so."""
+    baseline, recipe = (
+        [
+            run["epochs"]
+            for run in runs
+            if place is not None
+            and (run["recipe"], run["parameters"], run["tokens"])
+            == (name, place.parameters, place.tokens)
+            and run["epochs"] is not None
+        ]
+        for name in pair
+    )
+    return max(baseline, default=1.0), max(recipe, default=1.0)
 
 
 def _documents(

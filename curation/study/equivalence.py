@@ -45,7 +45,9 @@ class Worth:
     """The prices that are unknown."""
 
 
-def worth(factor: Estimate, point: Point, terms: Terms, baseline: str) -> Worth:
+def worth(
+    factor: Estimate, point: Point, terms: Terms, baseline: str, *, ended: bool = False
+) -> Worth:
     """Prices a factor of data equivalence: "this curation was worth x times the data".
 
     Args:
@@ -53,14 +55,18 @@ def worth(factor: Estimate, point: Point, terms: Terms, baseline: str) -> Worth:
         point: Where the recipe stands.
         terms: Prices.
         baseline: The recipe whose text would have to be bought.
+        ended: Whether the baseline has no more text there: more of it are repeats, and what other
+            text would do is not known.
     """
     hours = 6.0 * point.parameters * point.tokens / terms.flops_per_second.mid / HOUR
     text = terms.text_price(baseline)
     curation = terms.curation_price(baseline)
     needed = {f"hour of {terms.device}": terms.hour, "text": text, "curation": curation}
     missing = tuple(name for name, price in needed.items() if price is None)
+    if ended:
+        missing = (f"text beyond all of {baseline}'s", *missing)
     spent = _times(factor, hours)
-    if terms.hour is None or text is None or curation is None:
+    if ended or terms.hour is None or text is None or curation is None:
         return Worth(factor, spent, None, missing)
     each = terms.hour.mid * hours + (text.mid + curation.mid) * point.unique
     return Worth(factor, spent, _times(factor, each), ())

@@ -18,6 +18,8 @@ Run = Mapping[str, Any]
 LEAST_STEPS = 1000
 """Below so many optimiser steps a data axis is an axis of step counts (the batch trap)."""
 LEAST_SEEDS = 3
+FRESH = 1.05
+"""Epochs up to which a run counts as one that sees its tokens once."""
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 """Two-sided 95% quantiles of Student's t for 1 to 10 degrees of freedom."""
 
@@ -184,7 +186,25 @@ def one_device(runs: Sequence[Run]) -> list[Run]:
 
 def fresh_runs(runs: Sequence[Run]) -> list[Run]:
     """Returns the runs that see (nearly) each token once."""
-    return [run for run in runs if run["epochs"] is None or run["epochs"] <= 1.05]
+    return [run for run in runs if run["epochs"] is None or run["epochs"] <= FRESH]
+
+
+def whole_text_runs(runs: Sequence[Run]) -> list[Run]:
+    """Returns the runs that may see all the text of their recipe, as far as their tokens go.
+
+    They see a token twice only where the recipe has no more text: then repeating is what the
+    recipe comes to at that size. Runs that were given less, to measure repeats, are left out.
+    """
+    most: dict[Any, float] = {}
+    for run in runs:
+        if run["unique_tokens"]:
+            most[run["recipe"]] = max(most.get(run["recipe"], 0.0), run["unique_tokens"])
+    return [
+        run
+        for run in runs
+        if not run["unique_tokens"]
+        or run["unique_tokens"] * FRESH >= min(run["tokens"], most[run["recipe"]])
+    ]
 
 
 @dataclass(frozen=True)

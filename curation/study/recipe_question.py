@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation.study.evidence import Gap
+from curation.study.evidence import FRESH, Gap
 from curation.study.ground import GAP, Ground, deciding, ground_conditions
 from curation.study.predict import Estimate
 from curation.study.verdict import (
@@ -30,6 +30,8 @@ class RecipeEvidence:
     gap: Gap | None
     documents: Estimate | None
     """Bits per byte saved on paired held-out documents at the largest cell."""
+    epochs: tuple[float, float] = (1.0, 1.0)
+    """How often baseline and recipe see their text there: above 1 where it has ended."""
 
 
 def recipe_worth(baseline: str, recipe: str, evidence: RecipeEvidence, ground: Ground) -> Verdict:
@@ -98,10 +100,18 @@ def _recipe_sentence(baseline: str, recipe: str, evidence: RecipeEvidence, statu
     if gap is not None:
         width = f" ± {gap.half_width:.2%}" if math.isfinite(gap.half_width) else ", noise unknown"
         said += (
-            f"; at {short(gap.parameters)} parameters and {short(gap.tokens)} tokens its loss is "
+            f"; at {short(gap.parameters)} parameters and {short(gap.tokens)} tokens"
+            f"{_repeated(baseline, recipe, evidence.epochs)} its loss is "
             f"{abs(gap.log_ratio):.2%} {'lower' if gap.log_ratio > 0 else 'higher'}{width}"
         )
     return f"{said}: {status}."
+
+
+def _repeated(baseline: str, recipe: str, epochs: tuple[float, float]) -> str:
+    """Says whose text has ended, so that its tokens are repeats."""
+    named = zip((baseline, recipe), epochs, strict=True)
+    said = [f"{name}'s text {times:.1f} times" for name, times in named if times > FRESH]
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _same_side(one: float, other: float) -> bool:

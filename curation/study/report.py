@@ -27,8 +27,8 @@ from curation.study.words import number, short
 
 REPORT, VERDICT = "report.html", "verdict.json"
 _CAPTIONS = {
-    "loss": "Loss against tokens at each size: marks are runs, lines the chosen law, bands its 95% "
-    "interval.",
+    "loss": "Loss against tokens at each size: marks are runs, hollow where a recipe's text had "
+    "ended and was repeated; lines the chosen law for fresh text, bands its 95% interval.",
     "returns": "What the same money buys in each way (circles: data, squares: GPUs), with 95% "
     "intervals. Ways without a known return say why.",
     "plane": "Lines of equal loss: all points of a line are as good, so the cheapest is the "
@@ -106,7 +106,8 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         "returns": _returns(conclusion.returns, dollars),
         "flips": [_flip(one) for verdict in conclusion.verdicts for one in verdict.flips],
         "worths": [_worth(one) for one in conclusion.recipes],
-        "repeats": [_repeat(one) for one in conclusion.repeats],
+        "repeats": [_repeat(one) for one in conclusion.repeats if one.share is not None],
+        "beyond": sum(one.share is None for one in conclusion.repeats),
         "figures": [_figure(name, picture) for name, picture in pictures.items()],
         "catalogue": setting.catalogue,
         "reuse": setting.terms.reuse,
@@ -239,13 +240,14 @@ def _worth_sentence(found: Worth) -> str:
 
 def _repeat(one: Repeat) -> dict[str, str]:
     share = one.share
+    assert share is not None
     return {
         "recipe": one.recipe or "runs",
         "size": short(one.parameters),
         "unique": short(one.unique_tokens),
         "epochs": number(one.epochs),
-        "mid": "beyond the fresh runs" if share is None else number(share.mid),
-        "interval": "unknown" if share is None else _interval(share),
+        "mid": number(share.mid),
+        "interval": _interval(share),
     }
 
 

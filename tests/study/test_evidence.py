@@ -23,6 +23,7 @@ from curation.study.evidence import (
     rank_agreement,
     t95,
     usable,
+    whole_text_runs,
 )
 from curation.study.plane import best_losses, plane
 from curation.study.predict import Estimate, Point
@@ -45,6 +46,18 @@ def test_failed_cells_are_counted_with_their_reasons():
     assert found.reasons == (("out of memory", 1), ("over the budget", 1))
     assert found.least_steps == 976
     assert found.few_steps
+
+
+def test_text_that_has_ended_is_repeated_and_text_that_was_held_back_is_left_out():
+    def run(recipe, tokens, unique):
+        return {"recipe": recipe, "tokens": tokens, "unique_tokens": unique}
+
+    fresh = [run("long", 1000, 1000), run("long", 2000, 2000)]
+    ended = [run("short", 400, 400), run("short", 1000, 800), run("short", 2000, 800)]
+    held_back = [run("long", 2000, 500), run("short", 800, 400)]
+    imported = [run("other", 1000, None)]
+    wanted = fresh + ended + imported
+    assert whole_text_runs(fresh + held_back + ended + imported) == wanted
 
 
 def test_the_noise_floor_is_that_of_the_rows():
@@ -134,6 +147,9 @@ def test_a_factor_is_priced():
     assert found.dollars.mid == pytest.approx(70)
     assert found.dollars.draws == pytest.approx([28, 112])
     assert worth(Estimate(1.5), point, Terms(None, Range.exact(1e15)), "raw").dollars is None
+    ended = worth(Estimate(1.5, np.array([1.2, 1.8])), point, terms, "raw", ended=True)
+    assert (ended.dollars, ended.missing) == (None, ("text beyond all of raw's",))
+    assert ended.device_hours.mid == found.device_hours.mid
 
 
 def test_the_factor_of_runs_is_found_and_has_an_interval_only_with_a_noise_floor():

@@ -281,3 +281,16 @@ def test_equal_conclusions_give_equal_files(whole, tmp_path):
 def test_the_order_of_rows_changes_nothing(rows):
     pages = [page_of(concluded(list(order))) for order in (rows, rows[::-1])]
     assert pages[0] == pages[1]
+
+
+def test_repeated_text_has_a_worth_or_is_counted_as_untold(rows):
+    own = next(row for row in rows if row["recipe"] == "raw" and row["tokens"] == 2_400_000)
+    repeated = {"unique_tokens": 600_000, "epochs": 4.0}
+    told = {**own, **repeated, "loss": own["loss"] * 1.01}
+    untold = {**own, **repeated, "loss": own["loss"] * 2}
+    page = words(page_of(concluded([*rows, told])))
+    assert "What repeated text was worth" in page
+    assert "cannot be told" not in page
+    page = words(page_of(concluded([*rows, told, {**untold, "recipe": "clean"}])))
+    assert "1 cell with repeated text cannot be told" in page
+    assert "What repeated text was worth" not in words(page_of(concluded(rows)))

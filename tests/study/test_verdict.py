@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.study.conclude import Setting, conclude
 from curation.study.costs import Terms
 from curation.study.equivalence import by_law, measured_equivalence, measured_pairs
 from curation.study.evidence import health, largest_gap, noise_floor, usable
@@ -213,6 +214,24 @@ def test_one_recipe_under_two_names_is_not_decided(noise):
         for seed in range(100)
     ]
     assert statuses.count("not decided") >= 95
+
+
+def test_text_that_has_ended_is_compared_as_it_is_and_said_to_be_repeated():
+    rows = [
+        row
+        | {"unique_tokens": min(600_000, row["tokens"])}
+        | {"epochs": row["tokens"] / min(600_000, row["tokens"])}
+        if row["recipe"] == "raw"
+        else row
+        for row in study_rows({"raw": 1.0, "clean": 1.3}, noise=0.002, seeds=3)
+    ]
+    free = {"raw": Range.exact(0.0)}
+    terms = Terms(Range.exact(4.0), Range.exact(4e14), text=Range.exact(1e-9), curation=free)
+    [found] = conclude(make_runs(rows), Setting(terms, baseline="raw", draws=20)).recipes
+    gap = found.verdict.sentence
+    assert "at 360k parameters and 4M tokens (raw's text 6.7 times) its loss is" in gap
+    assert found.worth.dollars is None
+    assert found.worth.missing == ("text beyond all of raw's",)
 
 
 def test_one_seed_each_decides_nothing():
