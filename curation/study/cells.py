@@ -8,7 +8,7 @@ why, and the next run of the study tries it again.
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from curation.errors import CurationError
+from curation.errors import CurationError, DataError
 from curation.handoff import PreparedJob, job_digest, prepare_job, read_job
 from curation.manifest import write_json
 from curation.results import RunResult, read_result, run_job
@@ -89,7 +89,11 @@ class PlacedCell(NamedTuple):
             return None
         whole = all(is_whole(self.directory / name, file) for name, file in record.files.items())
         # The two that are the study's, not the cell's: a recipe may be curated again, or judged.
-        known = {"curation_seconds": self.curation_seconds, "quality": self.quality}
+        known = {
+            "curation_seconds": self.curation_seconds,
+            "quality": self.quality,
+            "given_tokens": self.cell.unique_tokens,
+        }
         return {**record.row, **known} if whole and record.key == self.key else None
 
 
@@ -134,14 +138,15 @@ def join_trunks(waiting: Sequence[PlacedCell]) -> list[PlacedCell]:
     Returns:
         What is left to run, in the order of `waiting`.
     """
-    trunks: dict[Hashable, list[PlacedCell]] = {}
+    trunks: dict[tuple[Any, ...], list[PlacedCell]] = {}
     for one in waiting:
-        trunks.setdefault(one.cell.trunk if one.branches else one.key, []).append(one)
+        if one.branches:
+            trunks.setdefault(one.cell.trunk, []).append(one)
     longest = {}
     for cells in trunks.values():
         *shorter, last = sorted(cells, key=lambda one: one.cell.tokens)
         longest[last.key] = last._replace(shorter=tuple(shorter))
-    return [longest[one.key] for one in waiting if one.key in longest]
+    return [longest.get(one.key, one) for one in waiting if not one.branches or one.key in longest]
 
 
 def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Row:
@@ -158,7 +163,7 @@ def run_cell(placed: PlacedCell, on_progress: OnProgress = lambda _: None) -> Ro
     with suppress(FileNotFoundError):
         (placed.directory / RECORD).unlink()
     _wait_for_orphan(placed.directory)
-    job_json = _trunk_job(placed) if placed.shorter else placed.job_json
+    job_json = _trunk_job(placed)
     try:
         result = run_job(job_json, on_progress=on_progress, **_processes(placed.cell.devices))
     except CurationError as error:
@@ -182,13 +187,21 @@ def _keep(placed: PlacedCell, result: RunResult) -> Row:
 
 
 def _trunk_job(placed: PlacedCell) -> Path:
-    """Writes the job that trains a cell and the shorter ones that are prefixes of it."""
+    """Returns the job that trains a cell and the shorter ones that are prefixes of it.
+
+    One that was begun is gone on with as it was: what it has of them already is not done again.
+    """
+    path, budgets = placed.directory / "trunk.json", {one.cell.tokens for one in placed.shorter}
+    with suppress(DataError):
+        begun = read_job(path)
+        if begun.kept_states.is_dir() and budgets <= set(begun.job.data.branches):
+            return path
+    if not budgets:
+        return placed.job_json
     prepared = read_job(placed.job_json)
-    budgets = tuple(one.cell.tokens for one in placed.shorter)
-    data = prepared.job.data.model_copy(update={"branches": budgets})
+    data = prepared.job.data.model_copy(update={"branches": tuple(sorted(budgets))})
     job = prepared.job.model_copy(update={"data": data})
     digest = job_digest(job, prepared.corpus, prepared.inputs)
-    path = placed.directory / "trunk.json"
     write_json(path, prepared.model_copy(update={"job": job, "digest": digest}))
     return path
 
@@ -197,11 +210,9 @@ def _keep_branches(placed: PlacedCell, job_json: Path) -> None:
     """Gives shorter cells what their branches came to, also where the training failed later on."""
     trunk = read_job(job_json)
     for one in placed.shorter:
-        name = str(one.cell.tokens)
-        for found in (
-            placed.directory / "branches" / name,
-            trunk.branch_directory(one.cell.tokens),
-        ):
+        tokens = one.cell.tokens
+        finished = placed.directory / "branches" / str(tokens)
+        for found in (finished, trunk.branch_directory(tokens)):
             if (found / "result.json").is_file():
                 shutil.copytree(found, one.directory, dirs_exist_ok=True)
                 _keep(one, read_result(one.directory / "result.json"))
@@ -266,6 +277,7 @@ def _asked(placed: PlacedCell) -> Row:
         "recipe": cell.recipe,
         "tokens": cell.tokens,
         "unique_tokens": cell.unique_tokens,
+        "given_tokens": cell.unique_tokens,
         "quality": placed.quality,
         "depth": cell.size.depth,
         "seed": cell.seed,

@@ -273,20 +273,21 @@ def _recipe(
     gap = largest_gap(runs, baseline, recipe, noise)
     law, lawful, crossed = law_of_recipes(laws, pair), None, None
     place = None if gap is None else Point(gap.parameters, gap.tokens, None, recipe)
-    if law is not None and place is not None:
+    epochs = _epochs(runs, pair, place)
+    ended = [name for name, times in zip(pair, epochs, strict=True) if times > FRESH]
+    if law is not None and place is not None and not ended:
         lawful = by_law(law, place, baseline, recipe)
         span = (place.tokens / 100, place.tokens * 100)
         crossed = crossing(law, recipe, baseline, place.parameters, span)
     documents = None
     if place is not None and directory is not None:
         documents = _documents(runs, pair, place, directory)
-    epochs = _epochs(runs, pair, place)
     evidence = RecipeEvidence(measured, lawful, gap, documents, epochs)
     verdict = recipe_worth(baseline, recipe, evidence, ground)
     factor = measured or lawful
     priced = None
     if factor is not None and place is not None:
-        priced = worth(factor, place, setting.terms, baseline, ended=epochs[0] > FRESH)
+        priced = worth(factor, place, setting.terms, baseline, ended)
     return RecipeWorth(baseline, recipe, verdict, priced, crossed)
 
 

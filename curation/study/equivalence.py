@@ -46,7 +46,7 @@ class Worth:
 
 
 def worth(
-    factor: Estimate, point: Point, terms: Terms, baseline: str, *, ended: bool = False
+    factor: Estimate, point: Point, terms: Terms, baseline: str, ended: Sequence[str] = ()
 ) -> Worth:
     """Prices a factor of data equivalence: "this curation was worth x times the data".
 
@@ -55,16 +55,15 @@ def worth(
         point: Where the recipe stands.
         terms: Prices.
         baseline: The recipe whose text would have to be bought.
-        ended: Whether the baseline has no more text there: more of it are repeats, and what other
-            text would do is not known.
+        ended: Recipes that have no more text there. What they repeat costs no text, and what other
+            text would do is not known: there are no dollars then.
     """
     hours = 6.0 * point.parameters * point.tokens / terms.flops_per_second.mid / HOUR
     text = terms.text_price(baseline)
     curation = terms.curation_price(baseline)
     needed = {f"hour of {terms.device}": terms.hour, "text": text, "curation": curation}
     missing = tuple(name for name, price in needed.items() if price is None)
-    if ended:
-        missing = (f"text beyond all of {baseline}'s", *missing)
+    missing = (*(f"text beyond all of {name}'s" for name in ended), *missing)
     spent = _times(factor, hours)
     if ended or terms.hour is None or text is None or curation is None:
         return Worth(factor, spent, None, missing)
@@ -92,24 +91,30 @@ def measured_pairs(runs: Sequence[Mapping[str, Any]], baseline: str, recipe: str
     """Returns factors of equivalence from runs alone: curves through the baseline's points.
 
     At each size a monotone curve runs through the baseline's mean log losses over log tokens; it is
-    prolonged by half of an interval, and what lies further out is left out.
+    prolonged by half of an interval, and what lies further out is left out. It ends where the loss
+    no longer falls: text that is repeated too often makes it rise.
 
     Args:
-        runs: Rows of done runs with one epoch, one device.
+        runs: Rows of done runs on one device.
         baseline: Name of the recipe that is compared with.
         recipe: Name of the other one.
     """
     curves = mean_curves(runs, baseline)
     found = []
     for (size, tokens), loss in sorted(_means(runs, recipe).items()):
-        curve = curves.get(size)
-        if curve is None or len(curve[0]) < 2 or not np.all(np.diff(curve[1]) < 0):
+        places, losses = _falling(*curves.get(size, (np.empty(0), np.empty(0))))
+        if len(places) < 2:
             continue
-        places, losses = curve
         at = meeting(losses, places, loss)
         if at is not None:
             found.append(Pair(size, tokens, at[0] - math.log(tokens), at[1]))
     return found
+
+
+def _falling(places: Floats, losses: Floats) -> tuple[Floats, Floats]:
+    rises = np.flatnonzero(np.diff(losses) >= 0)
+    end = rises[0] + 1 if len(rises) else len(losses)
+    return places[:end], losses[:end]
 
 
 def _means(

@@ -193,7 +193,8 @@ def whole_text_runs(runs: Sequence[Run]) -> list[Run]:
     """Returns the runs that may see all the text of their recipe, as far as their tokens go.
 
     They see a token twice only where the recipe has no more text: then repeating is what the
-    recipe comes to at that size. Runs that were given less, to measure repeats, are left out.
+    recipe comes to at that size. Runs that were given less, to measure repeats, are left out: where
+    `given_tokens` says so, and where others of the recipe saw more.
     """
     most: dict[Any, float] = {}
     for run in runs:
@@ -202,8 +203,11 @@ def whole_text_runs(runs: Sequence[Run]) -> list[Run]:
     return [
         run
         for run in runs
-        if not run["unique_tokens"]
-        or run["unique_tokens"] * FRESH >= min(run["tokens"], most[run["recipe"]])
+        if run["given_tokens"] is None
+        and (
+            not run["unique_tokens"]
+            or run["unique_tokens"] * FRESH >= min(run["tokens"], most[run["recipe"]])
+        )
     ]
 
 

@@ -1,9 +1,11 @@
 """The cells of a study, in the order in which they run: cheap first, so a part is a study too."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from curation.errors import RecipeError
 from curation.job import Job, parse_job
 from curation.manifest import fingerprint_of
 from curation.study.spec import Group, SizeSpec, Study
@@ -45,8 +47,17 @@ def cells_of(study: Study) -> list[Cell]:
 
     Cost is tokens x depth x width^2: what a transformer's blocks cost, known before any run. The
     order decides nothing but who waits.
+
+    Raises:
+        RecipeError: Two of them are the same to those who read the tables.
     """
     cells = [*_grid(study), *_repeats(study)]
+    twice = [label for label, count in Counter(cell.label for cell in cells).items() if count > 1]
+    if twice:
+        raise RecipeError(
+            f"study {study.name}: cell {twice[0]} is there twice; expected sizes that differ in "
+            "depth or width, and repeats that do not overlap: leave one out"
+        )
     cells.sort(key=lambda cell: (_cost(cell), cell.tokens, cell.seed, cell.recipe))
     return [*cells, *_timing(study)]
 

@@ -161,7 +161,7 @@ def _shares(study: Study, cells: Sequence[Cell]) -> list[float]:
     """Returns for each cell which share of its steps is its own: all, or those of its decay."""
     longest: dict[tuple[str, str, int | None, int], int] = {}
     if study.training.branches:
-        for cell in cells:
+        for cell in (cell for cell in cells if cell.group != "timing"):
             longest[cell.trunk] = max(longest.get(cell.trunk, 0), cell.tokens)
     return [
         1 / DECAY_ONE_IN

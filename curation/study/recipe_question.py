@@ -47,7 +47,7 @@ def recipe_worth(baseline: str, recipe: str, evidence: RecipeEvidence, ground: G
     conditions = [
         *interval_conditions(factor),
         _gap_condition(evidence.gap, factor),
-        _law_condition(evidence.by_law, factor),
+        _law_condition(evidence, factor),
         _documents_condition(evidence.documents, factor),
         *ground_conditions(ground, law_rests=False),
     ]
@@ -133,10 +133,13 @@ def _gap_condition(gap: Gap | None, factor: Estimate | None) -> Condition:
     return Condition(name, "must", met, f"{gap.log_ratio:+.2%} {width}", wanted)
 
 
-def _law_condition(by_law: Estimate | None, factor: Estimate | None) -> Condition:
+def _law_condition(evidence: RecipeEvidence, factor: Estimate | None) -> Condition:
     name, wanted = "the fitted law agrees", "a factor on the same side of 1"
+    by_law = evidence.by_law
     if by_law is None:
-        return Condition(name, "full", None, "no law knows both recipes", wanted)
+        ended = max(evidence.epochs) > FRESH
+        said = "text has ended there, laws compare fresh text" if ended else "no law knows both"
+        return Condition(name, "full", None, said, wanted)
     met = _same_side(_log(by_law), _log(factor))
     return Condition(name, "full", met, f"{number(by_law.mid)} ({interval_text(by_law)})", wanted)
 

@@ -34,6 +34,7 @@ RUN_COLUMNS = pa.schema(
         pa.field("parameters_blocks", _WHOLE, metadata={"is": "in matrix products of the blocks"}),
         pa.field("tokens", _WHOLE, metadata={"is": "presented, repeats included"}),
         pa.field("unique_tokens", _WHOLE, metadata={"is": "presented at least once"}),
+        pa.field("given_tokens", _WHOLE, metadata={"is": "of text; null: all that there is"}),
         pa.field("text_bytes", _WHOLE, metadata={"is": "UTF-8 bytes of the text presented"}),
         pa.field("epochs", _REAL, metadata={"is": "tokens over unique tokens"}),
         pa.field("quality", _REAL, metadata={"is": "known quality of the text, in (0, 1]"}),

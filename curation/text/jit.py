@@ -36,6 +36,8 @@ def cache_directory() -> Path:
     package = Path(__file__).parents[1]
     for source in sorted(source for name in _KERNELS for source in (package / name).glob("*.py")):
         digest.update(source.read_bytes())
+    if numba.config.BOUNDSCHECK:  # type: ignore[attr-defined]
+        digest.update(b"bounds are checked")
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     own = os.environ.get("CURATION_HOME")
     home = Path(own).expanduser() if own else Path(cache) / "curation"

@@ -58,11 +58,15 @@ def _store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _typed_peek(_: Any, array: Any, at: Any) -> tuple[Any, Any]:  # noqa: ARG001
+def _typed_peek(_: Any, array: Any, at: Any) -> tuple[Any, Any] | None:  # noqa: ARG001
+    if array.ndim != 1 or array.layout != "C":
+        return None  # numba says that there is no such function for these types
     return array.dtype(array, types.intp), _load
 
 
-def _typed_poke(_: Any, array: Any, at: Any, value: Any) -> tuple[Any, Any]:  # noqa: ARG001
+def _typed_poke(_: Any, array: Any, at: Any, value: Any) -> tuple[Any, Any] | None:  # noqa: ARG001
+    if array.ndim != 1 or array.layout != "C" or not array.mutable:
+        return None
     return types.void(array, types.intp, array.dtype), _store
 
 

@@ -165,7 +165,7 @@ class Workspace(NamedTuple):
 
 @inlined
 def make_workspace(offsets: npt.NDArray[np.int64]) -> Workspace:
-    """Makes room for the longest of the texts: about 10 bytes for each byte of it.
+    """Makes room for the longest of the texts: about 14 bytes for each byte of it.
 
     Lower case makes three bytes of two at most (U+023A), a space takes an earlier byte's place,
     and a token with what ends it takes two bytes, but for the last one of a text.

@@ -3,6 +3,7 @@
 import pytest
 
 from curation.errors import RecipeError
+from curation.handoff import read_job
 from curation.study.cells import RECORD, TIME_COLUMNS, CellStoppedError
 from curation.study.running import prepare_study
 from curation.study.runs import read_runs
@@ -49,15 +50,24 @@ def test_one_training_answers_all_cells_of_a_trunk(path, tmp_path, monkeypatch):
     assert again.asked == []
 
 
+def left_states(job):
+    return read_job(job).kept_states.is_dir()
+
+
 def test_what_a_trunk_came_to_before_it_failed_is_kept(path, tmp_path, monkeypatch):
     label = "bad-d1w64-t16384-s1"
     use_trainer(monkeypatch, FakeTrainer(lambda name: "boom" if name == label else None))
     outcome = run_it(path, tmp_path / "out", BRANCHES)
     failed = [row for row in outcome.rows if row["status"] == "failed"]
     assert [(row["tokens"], row["reason"]) for row in failed] == [(16384, "boom")]
+    # The trunk goes on from the states that it left: as the job that it was.
+    [trunk] = [job for job in (tmp_path / "out").rglob("trunk.json") if left_states(job)]
+    before = trunk.read_bytes()
     again = use_trainer(monkeypatch, FakeTrainer())
     assert run_it(path, tmp_path / "out", BRANCHES).count("done") == 16
     assert again.asked == [label]
+    assert trunk.read_bytes() == before
+    assert not left_states(trunk)
 
 
 def test_cells_behind_a_failed_branch_say_why(path, tmp_path, monkeypatch):
@@ -149,12 +159,14 @@ def test_branches_that_cannot_be_are_one_line(path, overrides, message):
 def test_real_trainings_give_the_number_of_each_cell_alone(path, tmp_path):
     one = [*BRANCHES, "grid.sizes=[{depth = 1, width = 32}]", "grid.seeds=[1]"]
     run_it(path, tmp_path / "joined", one)
-    run_it(path, tmp_path / "alone", [*one, "grid.tokens=[4096]", "grid.seed_tokens=[]"])
+    apart = [*one, "grid.tokens=[4096, 8192]", "grid.seed_tokens=[]"]
+    run_it(path, tmp_path / "alone", [*apart[:-2], "grid.tokens=[4096]", apart[-1]])
+    run_it(path, tmp_path / "alone", apart)  # 8192 is a training of its own now
     joined = {
         row["cell"]: row for row in read_runs(tmp_path / "joined" / "runs.parquet").to_pylist()
     }
     alone = read_runs(tmp_path / "alone" / "runs.parquet").to_pylist()
-    assert [row["tokens"] for row in alone] == [4096, 4096]
+    assert sorted(row["tokens"] for row in alone) == [4096, 4096, 8192, 8192]
     for row in alone:
         same = joined[row["cell"]]
         left_out = set(TIME_COLUMNS)

@@ -49,12 +49,13 @@ def test_failed_cells_are_counted_with_their_reasons():
 
 
 def test_text_that_has_ended_is_repeated_and_text_that_was_held_back_is_left_out():
-    def run(recipe, tokens, unique):
-        return {"recipe": recipe, "tokens": tokens, "unique_tokens": unique}
+    def run(recipe, tokens, unique, given=None):
+        names = ("recipe", "tokens", "unique_tokens", "given_tokens")
+        return dict(zip(names, (recipe, tokens, unique, given), strict=True))
 
     fresh = [run("long", 1000, 1000), run("long", 2000, 2000)]
     ended = [run("short", 400, 400), run("short", 1000, 800), run("short", 2000, 800)]
-    held_back = [run("long", 2000, 500), run("short", 800, 400)]
+    held_back = [run("long", 2000, 500), run("short", 800, 400), run("long", 8000, 2000, 2000)]
     imported = [run("other", 1000, None)]
     wanted = fresh + ended + imported
     assert whole_text_runs(fresh + held_back + ended + imported) == wanted
@@ -147,7 +148,7 @@ def test_a_factor_is_priced():
     assert found.dollars.mid == pytest.approx(70)
     assert found.dollars.draws == pytest.approx([28, 112])
     assert worth(Estimate(1.5), point, Terms(None, Range.exact(1e15)), "raw").dollars is None
-    ended = worth(Estimate(1.5, np.array([1.2, 1.8])), point, terms, "raw", ended=True)
+    ended = worth(Estimate(1.5, np.array([1.2, 1.8])), point, terms, "raw", ["raw"])
     assert (ended.dollars, ended.missing) == (None, ("text beyond all of raw's",))
     assert ended.device_hours.mid == found.device_hours.mid
 
@@ -161,6 +162,19 @@ def test_the_factor_of_runs_is_found_and_has_an_interval_only_with_a_noise_floor
     assert low > 1
     assert measured_equivalence(pairs, None).interval() is None
     assert measured_equivalence([], 0.1) is None
+
+
+def test_a_curve_ends_where_repeated_text_makes_the_loss_rise():
+    def run(recipe, tokens, loss):
+        return {"recipe": recipe, "parameters": 1000, "tokens": tokens, "loss": loss}
+
+    falling = [run("raw", 1000, 2.0), run("raw", 2000, 1.8), run("raw", 4000, 1.7)]
+    clean = [run("clean", 1000, 1.9), run("clean", 2000, 1.75)]
+    before = measured_pairs([*falling, *clean], "raw", "clean")
+    assert len(before) == 2
+    assert measured_pairs([*falling, run("raw", 8000, 1.71), *clean], "raw", "clean") == before
+    rising = [run("raw", 1000, 2.0), run("raw", 2000, 2.1)]
+    assert measured_pairs([*rising, *clean], "raw", "clean") == []
 
 
 def test_equal_recipes_have_a_factor_of_one():

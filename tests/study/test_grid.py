@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curation.errors import RecipeError
 from curation.study.grid import cells_of, job_of, key_of, without
 from curation.study.spec import Study, parse_study
 
@@ -35,6 +36,23 @@ def test_seeds_repeats_and_timing_stand_beside_the_grid():
     assert [(cell.tokens, cell.unique_tokens) for cell in repeated] == [(2048, 1024), (4608, 1024)]
     assert [cell.devices for cell in cells[-2:]] == [1, 2]
     assert len({cell.label for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {
+            "repeats": [
+                {"unique_tokens": 1024, "epochs": [2, 4]},
+                {"unique_tokens": 1024, "epochs": [4]},
+            ]
+        },
+        {"sizes": [{"depth": 1, "learning_rate": 1e-3}, {"depth": 1, "width": 64}]},
+    ],
+)
+def test_cells_that_no_table_could_tell_apart_are_refused(grid):
+    with pytest.raises(RecipeError, match=r"cell a-d1w64-t\d+.* is there twice; expected sizes"):
+        cells_of(study(**grid))
 
 
 def test_cheap_cells_come_first_and_no_recipe_waits_for_the_other():

@@ -1,8 +1,10 @@
 """The study files here: they can be planned as they stand, and say what the docs say of them."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import pytest
 from curation.study.corpora import plan_of
 from curation.study.grid import cells_of
 from curation.study.spec import load_study
+from flows import studies
+from flows.studies import SHIPPED
 
 STUDIES = Path(__file__).resolve().parents[2] / "data" / "studies"
 FILES = sorted(STUDIES.glob("*.toml"))
@@ -31,6 +35,27 @@ def test_every_study_and_its_recipes_can_be_planned(path, planted):
     for spec in (loaded.study.held_out, *loaded.study.recipes):
         assert plan_of(spec, loaded)
     assert len({cell.label for cell in cells_of(loaded.study)}) == len(cells_of(loaded.study))
+
+
+def test_presets_are_in_the_package():
+    project = tomllib.loads((STUDIES.parents[1] / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    shipped = {
+        name: target for name, target in included.items() if name.startswith("data/studies/")
+    }
+    place = SHIPPED.relative_to(STUDIES.parents[1])
+    assert shipped == {f"data/studies/{name}.toml": f"{place}/{name}.toml" for name in PRESETS}
+
+
+def test_a_package_has_grids_but_no_text(tmp_path, monkeypatch):
+    from curation.errors import CurationError
+
+    shutil.copytree(STUDIES, tmp_path / "shipped", ignore=shutil.ignore_patterns("recipes", "*.py"))
+    monkeypatch.setattr(studies, "SHIPPED", tmp_path / "shipped")
+    own = tmp_path / "my.toml"
+    assert studies._files(own, "gpu1") == (own, tmp_path / "shipped" / "gpu1.toml")
+    with pytest.raises(CurationError, match=r"--preset gpu1: .* no text; name a STUDY.toml"):
+        studies._files(None, "gpu1")
 
 
 def test_presets_grow_on_one_code_path():

@@ -232,6 +232,8 @@ def test_text_that_has_ended_is_compared_as_it_is_and_said_to_be_repeated():
     assert "at 360k parameters and 4M tokens (raw's text 6.7 times) its loss is" in gap
     assert found.worth.dollars is None
     assert found.worth.missing == ("text beyond all of raw's",)
+    [law] = [one for one in found.verdict.conditions if one.name == "the fitted law agrees"]
+    assert (law.met, law.found) == (None, "text has ended there, laws compare fresh text")
 
 
 def test_one_seed_each_decides_nothing():

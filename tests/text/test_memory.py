@@ -73,9 +73,31 @@ for function, last in ((read, 15), (read32, 12), (read64, 8), (write, 15)):
 """
 
 
+_WORDS = """
+import pyarrow as pa
+from curation.buffers import text_buffers
+from curation.text.shingles import shingle_hashes
+
+parts = ["a ", " a", "_", "\u0130", "\u023a", "\u03a3", "\U0001d54f ", "abcdefg", ".", "\u0301"]
+texts = [(part * 40)[:size] for part in parts for size in range(40)]
+texts += [first + second * size for first in parts for second in parts for size in range(6)]
+for text in texts:  # each alone, so that the room is made for it
+    shingle_hashes(*text_buffers(pa.array([text], pa.large_string())), 2)
+"""
+
+
+@pytest.mark.slow
+def test_words_and_shingles_stay_within_their_room(tmp_path: Path) -> None:
+    _run_checked(_WORDS, tmp_path)
+
+
 def test_positions_outside_raise_where_numba_checks_bounds(tmp_path: Path) -> None:
-    script = tmp_path / "outside.py"
-    script.write_text(_OUTSIDE)
+    _run_checked(_OUTSIDE, tmp_path)
+
+
+def _run_checked(code: str, tmp_path: Path) -> None:
+    script = tmp_path / "checked.py"
+    script.write_text(code, encoding="utf-8")
     environment = {
         **os.environ,
         "NUMBA_BOUNDSCHECK": "1",
