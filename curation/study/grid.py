@@ -159,8 +159,9 @@ def _timing(study: Study) -> Iterator[Cell]:
     tokens = study.grid.timing_tokens or min(study.grid.tokens)
     largest = max(study.grid.sizes, key=_blocks)
     for devices in sorted(study.grid.devices):
-        cell = _cell(study, "timing", study.reference, largest, tokens, seed=study.grid.seeds[0])
-        yield cell._replace(devices=devices)
+        for seed in study.grid.seeds:  # several timings make an interval
+            cell = _cell(study, "timing", study.reference, largest, tokens, seed=seed)
+            yield cell._replace(devices=devices)
 
 
 def _cell(

@@ -117,6 +117,7 @@ def _values(conclusion: Conclusion, pictures: Mapping[str, Picture]) -> dict[str
         "agreement": [
             {"size": short(one.parameters), "right": one.right, "pairs": one.pairs}
             for one in conclusion.agreement
+            if one.pairs
         ],
         "failures": conclusion.failures,
         "unit": setting.unit,

@@ -81,15 +81,31 @@ def _efficiency(
     speeds = [[float(run["tokens_per_second"]) for run in group] for group in (single, many)]
     gap, same = None, None
     if kind == "strong":
-        losses = [[math.log(run["loss"]) for run in group] for group in (single, many)]
-        gap = float(np.mean(losses[1]) - np.mean(losses[0]))
+        alone, shared = _seed_by_seed(single, many)
+        gap = float(np.mean(shared) - np.mean(alone))
         if noise is not None:
-            each = math.sqrt(1 / len(single) + 1 / len(many))
+            each = math.sqrt(1 / len(alone) + 1 / len(shared))
             same = abs(gap) <= t95(noise.degrees) * noise.sd * each
     timings = (len(single), len(many))
     return Efficiency(
         kind, devices, _ratio_of_medians(speeds, devices), timings, median(speeds[1]), gap, same
     )
+
+
+def _seed_by_seed(*groups: Sequence[Run]) -> list[list[float]]:
+    """Returns the log loss of each seed that all groups have; of all their seeds if there is none.
+
+    Seeds differ more than device counts do: other seeds on one side would look like a gap.
+    """
+    by_seed: list[dict[Any, list[float]]] = [{} for _ in groups]
+    for group, losses in zip(groups, by_seed, strict=True):
+        for run in group:
+            losses.setdefault(run["seed"], []).append(math.log(run["loss"]))
+    shared = set.intersection(*(set(losses) for losses in by_seed))
+    return [
+        [float(np.mean(values)) for seed, values in losses.items() if not shared or seed in shared]
+        for losses in by_seed
+    ]
 
 
 def _ratio_of_medians(speeds: Sequence[Sequence[float]], devices: int) -> Estimate:

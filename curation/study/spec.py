@@ -112,14 +112,15 @@ class GridSpec(Settings):
     tokens: tuple[int, ...] = Field(min_length=1)
     """Tokens of one pass; a smaller number reads a prefix of what a larger one reads."""
     seeds: tuple[int, ...] = Field(default=(17,), min_length=1)
-    """The first one everywhere, the others at `seed_tokens`: they make the noise floor."""
+    """The first one everywhere, the others at `seed_tokens` and in timing cells: they make the
+    noise floor, and intervals of speeds."""
     seed_tokens: tuple[int, ...] = ()
     """Token counts that all seeds are run at; default: all."""
     own_seeds: bool = False
     """Each recipe draws seeds of its own: one recipe under two names is then a test of noise."""
     repeats: tuple[RepeatSpec, ...] = ()
     devices: tuple[int, ...] = ()
-    """Timing cells: one training at the same global batch on so many processes each."""
+    """Timing cells: trainings of each seed at the same global batch, on so many processes."""
     timing_tokens: int | None = Field(default=None, ge=1)
     """Tokens of a timing cell; default: the smallest of `tokens`."""
     noise: float = Field(default=0.02, gt=0, lt=1)

@@ -300,6 +300,20 @@ def test_a_loss_that_changes_with_the_devices_is_told():
     assert found.loss_same is False
 
 
+def test_losses_are_compared_seed_by_seed():
+    alone = timing(1, [10, 10, 10])
+    for row, loss in zip(alone, (2.0, 1.8, 1.9), strict=True):
+        row["loss"] = loss
+    runs = usable(make_runs([*alone, *timing(2, [19], loss=2.02)]))
+    found = efficiencies(runs, noise_floor(runs))[0]
+    assert found.loss_gap == pytest.approx(math.log(2.02 / 2.0))
+    assert found.loss_same is True
+    others = usable(make_runs([*alone, *[{**timing(2, [19])[0], "seed": 9}]]))
+    assert efficiencies(others, None)[0].loss_gap == pytest.approx(
+        math.log(2.0) - np.mean(np.log([2.0, 1.8, 1.9]))
+    )
+
+
 def test_weak_scaling_is_told_apart():
     rows = timing(1, [100], batch=512) + timing(4, [380], batch=2048, tokens=400)
     found = efficiencies(usable(make_runs(rows)), None)

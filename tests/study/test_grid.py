@@ -30,11 +30,11 @@ def test_seeds_repeats_and_timing_stand_beside_the_grid():
     repeats = [{"unique_tokens": 1024, "epochs": [2, 4.5], "recipes": ["b"], "depths": [2]}]
     cells = cells_of(study(seeds=[1, 2, 3], seed_tokens=[2048], repeats=repeats, devices=[2, 1]))
     assert Counter(cell.group for cell in cells) == {
-        "grid": 16, "seeds": 8, "repeats": 2, "timing": 2,
+        "grid": 16, "seeds": 8, "repeats": 2, "timing": 6,
     }  # fmt: skip
     repeated = [cell for cell in cells if cell.group == "repeats"]
     assert [(cell.tokens, cell.unique_tokens) for cell in repeated] == [(2048, 1024), (4608, 1024)]
-    assert [cell.devices for cell in cells[-2:]] == [1, 2]
+    assert [cell.devices for cell in cells[-6:]] == [1, 1, 1, 2, 2, 2]
     assert len({cell.label for cell in cells}) == len(cells)
 
 
@@ -103,7 +103,7 @@ def test_dropping_the_grid_takes_the_most_tokens_down_to_three_counts():
     fewer = without(cells, "grid")
     assert max(cell.tokens for cell in fewer) == 4096
     assert without(fewer, "grid") == fewer
-    assert Counter(cell.group for cell in without(cells, "seeds")) == {"grid": 16, "timing": 1}
+    assert Counter(cell.group for cell in without(cells, "seeds")) == {"grid": 16, "timing": 2}
 
 
 @given(st.permutations([1024, 2048, 4096]), st.permutations([1, 2, 3]))
