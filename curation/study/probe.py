@@ -6,7 +6,8 @@ depend on what the words say.
 
 import json
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,10 @@ from curation.study.spec import SizeSpec, Study
 
 STEPS = 60
 """Of a probe: the first steps are slow, so a prediction errs on the careful side."""
+SLOW_STEP = 10.0
+"""Seconds of a step above which a probe is given up: a study of such steps is not for here."""
+_WARM_UP = 30.0
+"""Seconds that a first step may take on any machine."""
 _DOCUMENTS, _WORDS, _LETTERS = 400, 400, "etaoinshrdlucmfwypvbgkjqxz"
 
 
@@ -69,10 +74,38 @@ def _probe(study: Study, size: SizeSpec, dataset: Path, out: Path) -> RunResult:
     tokens = STEPS * study.training.batch_tokens
     cell = Cell("grid", "probe", size, tokens, None, 17, 17)
     job = job_of(cell, study, tokenizer=None, held_out=None)
-    result = run_job(prepare_job(job, dataset, out))
+    watch = Watch(size.name, study.training.batch_tokens)
+    result = run_job(prepare_job(job, dataset, out), on_progress=watch)
     if result.tokens.steps < STEPS:
         raise RecipeError(f"probe of {size.name}: made {result.tokens.steps} of {STEPS} steps")
     return result
+
+
+class Watch:
+    """Follows a probe's progress, and gives it up where its steps are far too slow."""
+
+    def __init__(self, size: str, tokens: int, now: Callable[[], float] = time.monotonic) -> None:
+        """Takes the name of the size, the tokens of a step, and a clock in seconds."""
+        self._size, self._tokens, self._now = size, tokens, now
+        self._begun: float | None = None
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Takes a line of progress.
+
+        Raises:
+            RecipeError: A step takes so long that the probe alone would take tens of minutes.
+        """
+        if event.get("event") == "phase" and event.get("name") == "train":
+            self._begun = self._now()
+        if event.get("event") != "step" or self._begun is None:
+            return
+        elapsed, steps = self._now() - self._begun, max(int(event["step"]), 1)
+        if elapsed / steps > SLOW_STEP and elapsed > _WARM_UP:
+            raise RecipeError(
+                f"probe of {self._size}: a step of {self._tokens:,} tokens takes "
+                f"{elapsed / steps:.0f} s on this machine; expected at most {SLOW_STEP:.0f}: run "
+                "the study where there is a GPU, or choose smaller sizes or batch_tokens"
+            )
 
 
 def _speed(result: RunResult) -> Speed:

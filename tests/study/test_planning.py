@@ -6,7 +6,7 @@ from curation.errors import CurationError, RecipeError
 from curation.study.grid import cells_of
 from curation.study.planning import device_price, plan_study
 from curation.study.prices import Range
-from curation.study.probe import Speed
+from curation.study.probe import Speed, Watch
 from curation.study.spec import Study, parse_study
 
 SPEEDS = {"d1w64": Speed(1000, 6000.0, 1000.0, 4.0)}
@@ -70,6 +70,22 @@ def test_groups_are_left_out_in_the_order_of_the_study_as_far_as_needed():
 def test_a_dropped_group_that_is_empty_is_no_line():
     found = plan(study(budget={"flops": 1.02e8, "drop": ["repeats", "seeds"]}))
     assert len(found.dropped) == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "after", "gives_up"), [(1, 29, False), (1, 31, True), (5, 49, False), (5, 51, True)]
+)
+def test_a_probe_of_endless_steps_is_given_up(step, after, gives_up):
+    times = iter([100.0, 100.0 + after])
+    watch = Watch("d9w576", 65_536, lambda: next(times))
+    watch({"event": "phase", "name": "evaluate"})
+    watch({"event": "phase", "name": "train"})
+    said = {"event": "step", "step": step, "total_steps": 60}
+    if not gives_up:
+        watch(said)
+        return
+    with pytest.raises(RecipeError, match=r"probe of d9w576: a step of 65,536 tokens takes .* GPU"):
+        watch(said)
 
 
 def test_unknown_price_is_no_number():
