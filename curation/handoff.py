@@ -8,6 +8,7 @@ made for. No torch here.
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -63,6 +64,13 @@ class PreparedJob(Settings):
     def branch_directory(self, budget: int) -> Path:
         """Returns where the finished result of a branch lies until the whole run is finished."""
         return self.kept_states / "branches" / str(budget)
+
+    def with_data(self, **changes: Any) -> "PreparedJob":
+        """Returns the job with other settings of `data`, under the digest that they give it."""
+        data = self.job.data.model_copy(update=changes)
+        job = self.job.model_copy(update={"data": data})
+        digest = job_digest(job, self.corpus, self.inputs)
+        return self.model_copy(update={"job": job, "digest": digest})
 
     def with_held_out(self, directory: Path) -> "PreparedJob":
         """Returns the job for a held-out dataset that was moved.

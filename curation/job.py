@@ -195,6 +195,30 @@ class TrainingSpec(Settings):
         return self
 
 
+def check_can_branch(setting: str, schedule: str, warmup: float, table: str = "") -> None:
+    """Checks that a training can be left early, for the setting that asks for it.
+
+    Args:
+        setting: Its name, for messages.
+        schedule: Of the learning rate.
+        warmup: Below 1 a share of all steps, else a number of steps.
+        table: Where the other two are set, with a point: "training."; default: beside it.
+
+    Raises:
+        ValueError: It cannot; one line.
+    """
+    if schedule != "wsd":
+        raise ValueError(
+            f"{setting} with schedule '{schedule}'; a training can only be left where its rate is "
+            f"constant: expected {table}schedule 'wsd'"
+        )
+    if 0 < warmup < 1:
+        raise ValueError(
+            f"{setting} with {table}warmup {warmup:g}, a share that would be another number of "
+            "steps for each number of tokens; expected a number of steps"
+        )
+
+
 class Job(Settings):
     """One training run on one corpus."""
 
@@ -235,17 +259,11 @@ class Job(Settings):
 
     @model_validator(mode="after")
     def _branches_can_decay(self) -> "Job":
-        if self.data.branches and self.training.schedule != "wsd":
-            raise ValueError(
-                f"data.branches with schedule '{self.training.schedule}'; a run can only be left "
-                "early where the rate is constant: expected training.schedule 'wsd'"
-            )
-        if self.data.branches and 0 < self.training.warmup < 1:
-            raise ValueError(
-                f"data.branches with training.warmup {self.training.warmup:g}, a share that would "
-                "be another number of steps in each branch; expected a number of steps"
-            )
-        if self.data.branches and self.training.max_steps is not None:
+        if not self.data.branches:
+            return self
+        training = self.training
+        check_can_branch("data.branches", training.schedule, training.warmup, "training.")
+        if training.max_steps is not None:
             raise ValueError("data.branches and training.max_steps are both given; keep one")
         return self
 

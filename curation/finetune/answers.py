@@ -38,7 +38,7 @@ from curation.finetune.report import Measured, make_result
 from curation.finetune.timing import RankTimes, cpu_seconds
 from curation.finetune.tokenizer import TextTokenizer
 from curation.finetune.train import States, Trained, decay_start, sequences_to_present, train
-from curation.handoff import PreparedJob, job_digest
+from curation.handoff import PreparedJob
 from curation.job import Job
 from curation.manifest import write_json
 from curation.results import (
@@ -167,10 +167,8 @@ def _answer_branch(run: _Run, budget: int) -> None:
 
 def _branch(prepared: PreparedJob, budget: int, output: Path) -> PreparedJob:
     """Returns the job that trains this budget alone: its digest is that of the result."""
-    data = prepared.job.data.model_copy(update={"token_budget": budget, "branches": ()})
-    job = prepared.job.model_copy(update={"data": data})
-    digest = job_digest(job, prepared.corpus, prepared.inputs)
-    return prepared.model_copy(update={"job": job, "digest": digest, "output": output})
+    alone = prepared.with_data(token_budget=budget, branches=())
+    return alone.model_copy(update={"output": output})
 
 
 def _keep_at(run: _Run, job: Job) -> int:

@@ -17,12 +17,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from curation.errors import CurationError, DataError
-from curation.handoff import PreparedJob, job_digest, prepare_job, read_job
+from curation.handoff import PreparedJob, prepare_job, read_job
 from curation.manifest import write_json
 from curation.results import RunResult, read_result, run_job
 from curation.shards import FileRecord, file_sha256, is_whole
 from curation.study.corpora import Dataset
-from curation.study.grid import Cell, job_of, key_of
+from curation.study.grid import Cell, Trunk, job_of, key_of
 from curation.study.spec import Study
 
 RECORD = "cell.json"
@@ -88,7 +88,7 @@ class PlacedCell(NamedTuple):
         except (OSError, ValidationError):
             return None
         whole = all(is_whole(self.directory / name, file) for name, file in record.files.items())
-        # The two that are the study's, not the cell's: a recipe may be curated again, or judged.
+        # What is the study's, not the training's: a recipe may be curated again, or judged.
         known = {
             "curation_seconds": self.curation_seconds,
             "quality": self.quality,
@@ -125,7 +125,7 @@ def place_cell(cell: Cell, dataset: Dataset, place: Place) -> PlacedCell:
     shutil.rmtree(waiting, ignore_errors=True)
     spec = next(recipe for recipe in place.study.recipes if recipe.name == cell.recipe)
     seconds, batch = dataset.manifest.cpu_seconds, place.study.training.batch_tokens
-    branches = place.study.training.branches and cell.group != "timing"
+    branches = place.study.training.branches
     return PlacedCell(cell, key, directory, path, seconds, spec.quality, batch, branches)
 
 
@@ -138,7 +138,7 @@ def join_trunks(waiting: Sequence[PlacedCell]) -> list[PlacedCell]:
     Returns:
         What is left to run, in the order of `waiting`.
     """
-    trunks: dict[tuple[Any, ...], list[PlacedCell]] = {}
+    trunks: dict[Trunk, list[PlacedCell]] = {}
     for one in waiting:
         if one.branches:
             trunks.setdefault(one.cell.trunk, []).append(one)
@@ -198,11 +198,7 @@ def _trunk_job(placed: PlacedCell) -> Path:
             return path
     if not budgets:
         return placed.job_json
-    prepared = read_job(placed.job_json)
-    data = prepared.job.data.model_copy(update={"branches": tuple(sorted(budgets))})
-    job = prepared.job.model_copy(update={"data": data})
-    digest = job_digest(job, prepared.corpus, prepared.inputs)
-    write_json(path, prepared.model_copy(update={"job": job, "digest": digest}))
+    write_json(path, read_job(placed.job_json).with_data(branches=tuple(sorted(budgets))))
     return path
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from curation.study.canvas import MARKERS, Picture, Theme, counts, label, paint, style
 from curation.study.conclude import Conclusion, law_of_recipes, residual_rows, waits
-from curation.study.evidence import FRESH, Run, one_device, whole_text_runs
+from curation.study.evidence import Run, is_fresh, one_device, whole_text_runs
 from curation.study.law import FittedLaw
 from curation.study.marginal import Return
 from curation.study.plane import Plane
@@ -80,9 +80,8 @@ def _loss_panel(
     for place, recipe in enumerate(recipes):
         look = style(theme, place)
         own = [r for r in runs if (r["recipe"] or "") == recipe and r["parameters"] == size]
-        fresh = [(r["epochs"] or 1) <= FRESH for r in own]
         for filled in (True, False):  # first the one that the legend shows
-            shown = [r for r, once in zip(own, fresh, strict=True) if once == filled]
+            shown = [r for r in own if is_fresh(r) == filled]
             axes.plot(
                 [r["tokens"] for r in shown], [r["loss"] for r in shown], marker=look["marker"],
                 color=look["color"], linestyle="none", markersize=5,

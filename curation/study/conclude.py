@@ -21,13 +21,13 @@ from curation.study.equivalence import (
     worth,
 )
 from curation.study.evidence import (
-    FRESH,
     Agreement,
     Health,
     Noise,
     Run,
     fresh_runs,
     health,
+    is_fresh,
     largest_gap,
     noise_floor,
     one_device,
@@ -273,8 +273,7 @@ def _recipe(
     gap = largest_gap(runs, baseline, recipe, noise)
     law, lawful, crossed = law_of_recipes(laws, pair), None, None
     place = None if gap is None else Point(gap.parameters, gap.tokens, None, recipe)
-    epochs = _epochs(runs, pair, place)
-    ended = [name for name, times in zip(pair, epochs, strict=True) if times > FRESH]
+    ended = {} if place is None else _ended(runs, pair, place)
     if law is not None and place is not None and not ended:
         lawful = by_law(law, place, baseline, recipe)
         span = (place.tokens / 100, place.tokens * 100)
@@ -282,29 +281,27 @@ def _recipe(
     documents = None
     if place is not None and directory is not None:
         documents = _documents(runs, pair, place, directory)
-    evidence = RecipeEvidence(measured, lawful, gap, documents, epochs)
+    evidence = RecipeEvidence(measured, lawful, gap, documents, ended)
     verdict = recipe_worth(baseline, recipe, evidence, ground)
     factor = measured or lawful
     priced = None
     if factor is not None and place is not None:
-        priced = worth(factor, place, setting.terms, baseline, ended)
+        priced = worth(factor, place, setting.terms, baseline, tuple(ended))
     return RecipeWorth(baseline, recipe, verdict, priced, crossed)
 
 
-def _epochs(runs: Sequence[Run], pair: tuple[str, str], place: Point | None) -> tuple[float, float]:
-    """Returns how often baseline and recipe see their text at a place; 1 where nothing says so."""
-    baseline, recipe = (
-        [
-            run["epochs"]
-            for run in runs
-            if place is not None
-            and (run["recipe"], run["parameters"], run["tokens"])
-            == (name, place.parameters, place.tokens)
-            and run["epochs"] is not None
-        ]
+def _runs_at(runs: Sequence[Run], recipe: str, place: Point) -> list[Run]:
+    wanted = (recipe, place.parameters, place.tokens)
+    return [run for run in runs if (run["recipe"], run["parameters"], run["tokens"]) == wanted]
+
+
+def _ended(runs: Sequence[Run], pair: tuple[str, str], place: Point) -> dict[str, float]:
+    """Returns the recipes that see their text more than once at a place, and how often."""
+    repeated = {
+        name: [run["epochs"] for run in _runs_at(runs, name, place) if not is_fresh(run)]
         for name in pair
-    )
-    return max(baseline, default=1.0), max(recipe, default=1.0)
+    }
+    return {name: max(times) for name, times in repeated.items() if times}
 
 
 def _documents(
@@ -314,11 +311,10 @@ def _documents(
     files: list[list[Path]] = [
         [
             directory / run["bits_file"]
-            for run in sorted(runs, key=lambda run: (run["seed"] or 0, run["cell"] or ""))
-            if run["recipe"] == name
-            and run["bits_file"]
-            and run["parameters"] == place.parameters
-            and run["tokens"] == place.tokens
+            for run in sorted(
+                _runs_at(runs, name, place), key=lambda run: (run["seed"] or 0, run["cell"] or "")
+            )
+            if run["bits_file"]
         ]
         for name in pair
     ]

@@ -62,8 +62,8 @@ def worth(
     text = terms.text_price(baseline)
     curation = terms.curation_price(baseline)
     needed = {f"hour of {terms.device}": terms.hour, "text": text, "curation": curation}
-    missing = tuple(name for name, price in needed.items() if price is None)
-    missing = (*(f"text beyond all of {name}'s" for name in ended), *missing)
+    unknown = (name for name, price in needed.items() if price is None)
+    missing = (*(f"text beyond all of {name}'s" for name in ended), *unknown)
     spent = _times(factor, hours)
     if ended or terms.hour is None or text is None or curation is None:
         return Worth(factor, spent, None, missing)

@@ -184,9 +184,14 @@ def one_device(runs: Sequence[Run]) -> list[Run]:
     return single or list(runs)
 
 
+def is_fresh(run: Run) -> bool:
+    """Says whether a run sees (nearly) each token once; one that does not say is taken to."""
+    return run["epochs"] is None or run["epochs"] <= FRESH
+
+
 def fresh_runs(runs: Sequence[Run]) -> list[Run]:
     """Returns the runs that see (nearly) each token once."""
-    return [run for run in runs if run["epochs"] is None or run["epochs"] <= FRESH]
+    return [run for run in runs if is_fresh(run)]
 
 
 def whole_text_runs(runs: Sequence[Run]) -> list[Run]:

@@ -10,6 +10,8 @@ from curation.job import Job, parse_job
 from curation.manifest import fingerprint_of
 from curation.study.spec import Group, SizeSpec, Study
 
+Trunk = tuple[str, str, int | None, int, int | None]
+
 GRID_FORMAT = 1
 """Raised by hand when the same cell gives other numbers than before."""
 
@@ -30,9 +32,13 @@ class Cell(NamedTuple):
     devices: int = 1
 
     @property
-    def trunk(self) -> tuple[str, str, int | None, int]:
-        """What cells have in common that can be one training, left at several numbers of tokens."""
-        return self.recipe, self.size.name, self.unique_tokens, self.own_seed
+    def trunk(self) -> Trunk:
+        """What cells have in common that can be one training, left at several numbers of tokens.
+
+        A timing cell has none to be one with.
+        """
+        timed = self.devices if self.group == "timing" else None
+        return self.recipe, self.size.name, self.unique_tokens, self.own_seed, timed
 
     @property
     def label(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from curation.errors import CurationError, RecipeError
 from curation.job import DECAY_ONE_IN
 from curation.study.design import GridCell, check_design
-from curation.study.grid import Cell, without
+from curation.study.grid import Cell, Trunk, without
 from curation.study.laws import PUBLISHED
 from curation.study.prices import Catalogue, Range, load_catalogue
 from curation.study.probe import Speed
@@ -159,16 +159,12 @@ def forecast(cell: Cell, speed: Speed, price: Range | None, share: float = 1.0) 
 
 def _shares(study: Study, cells: Sequence[Cell]) -> list[float]:
     """Returns for each cell which share of its steps is its own: all, or those of its decay."""
-    longest: dict[tuple[str, str, int | None, int], int] = {}
-    if study.training.branches:
-        for cell in (cell for cell in cells if cell.group != "timing"):
-            longest[cell.trunk] = max(longest.get(cell.trunk, 0), cell.tokens)
-    return [
-        1 / DECAY_ONE_IN
-        if cell.group != "timing" and cell.tokens < longest.get(cell.trunk, 0)
-        else 1.0
-        for cell in cells
-    ]
+    if not study.training.branches:
+        return [1.0] * len(cells)
+    longest: dict[Trunk, int] = {}
+    for cell in cells:
+        longest[cell.trunk] = max(longest.get(cell.trunk, 0), cell.tokens)
+    return [1 / DECAY_ONE_IN if cell.tokens < longest[cell.trunk] else 1.0 for cell in cells]
 
 
 def _plan(

@@ -1,10 +1,10 @@
 """The question of a recipe: is it better than a baseline, and by which factor of data?"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from curation.study.evidence import FRESH, Gap
+from curation.study.evidence import Gap
 from curation.study.ground import GAP, Ground, deciding, ground_conditions
 from curation.study.predict import Estimate
 from curation.study.verdict import (
@@ -30,8 +30,8 @@ class RecipeEvidence:
     gap: Gap | None
     documents: Estimate | None
     """Bits per byte saved on paired held-out documents at the largest cell."""
-    epochs: tuple[float, float] = (1.0, 1.0)
-    """How often baseline and recipe see their text there: above 1 where it has ended."""
+    ended: Mapping[str, float] = field(default_factory=dict)
+    """Recipes whose text has ended there -> how often they see it."""
 
 
 def recipe_worth(baseline: str, recipe: str, evidence: RecipeEvidence, ground: Ground) -> Verdict:
@@ -101,16 +101,15 @@ def _recipe_sentence(baseline: str, recipe: str, evidence: RecipeEvidence, statu
         width = f" ± {gap.half_width:.2%}" if math.isfinite(gap.half_width) else ", noise unknown"
         said += (
             f"; at {short(gap.parameters)} parameters and {short(gap.tokens)} tokens"
-            f"{_repeated(baseline, recipe, evidence.epochs)} its loss is "
+            f"{_repeated(evidence.ended)} its loss is "
             f"{abs(gap.log_ratio):.2%} {'lower' if gap.log_ratio > 0 else 'higher'}{width}"
         )
     return f"{said}: {status}."
 
 
-def _repeated(baseline: str, recipe: str, epochs: tuple[float, float]) -> str:
+def _repeated(ended: Mapping[str, float]) -> str:
     """Says whose text has ended, so that its tokens are repeats."""
-    named = zip((baseline, recipe), epochs, strict=True)
-    said = [f"{name}'s text {times:.1f} times" for name, times in named if times > FRESH]
+    said = [f"{name}'s text {times:.1f} times" for name, times in ended.items()]
     return f" ({', '.join(said)})" if said else ""
 
 
@@ -137,8 +136,9 @@ def _law_condition(evidence: RecipeEvidence, factor: Estimate | None) -> Conditi
     name, wanted = "the fitted law agrees", "a factor on the same side of 1"
     by_law = evidence.by_law
     if by_law is None:
-        ended = max(evidence.epochs) > FRESH
-        said = "text has ended there, laws compare fresh text" if ended else "no law knows both"
+        said = "no law knows both"
+        if evidence.ended:
+            said = "text has ended there, laws compare fresh text"
         return Condition(name, "full", None, said, wanted)
     met = _same_side(_log(by_law), _log(factor))
     return Condition(name, "full", met, f"{number(by_law.mid)} ({interval_text(by_law)})", wanted)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.study.equivalence import mean_curves, meeting
-from curation.study.evidence import FRESH, Noise, Run, fresh_runs
+from curation.study.evidence import Noise, Run, fresh_runs, is_fresh
 from curation.study.predict import Estimate
 
 
@@ -42,7 +42,7 @@ def measured_repeats(runs: Sequence[Run], noise: Noise | None, draws: int = 1000
     """
     cells: dict[tuple[str, float, float, float], list[float]] = {}
     for run in runs:
-        if run["epochs"] is not None and run["epochs"] > FRESH and run["unique_tokens"]:
+        if not is_fresh(run) and run["unique_tokens"]:
             place = (float(run["parameters"]), float(run["unique_tokens"]), float(run["tokens"]))
             cells.setdefault((run["recipe"] or "", *place), []).append(math.log(run["loss"]))
     fresh = fresh_runs(runs)

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from curation.errors import RecipeError
-from curation.job import Settings
+from curation.job import Settings, check_can_branch
 from curation.overriding import apply_override
 from curation.toml import build, check_names, read_toml
 
@@ -182,16 +182,8 @@ class TrainingSpec(Settings):
 
     @model_validator(mode="after")
     def _branches_can_decay(self) -> "TrainingSpec":
-        if self.branches and self.schedule != "wsd":
-            raise ValueError(
-                f"branches with schedule '{self.schedule}'; a training can only be left where its "
-                "rate is constant: expected schedule 'wsd'"
-            )
-        if self.branches and 0 < self.warmup < 1:
-            raise ValueError(
-                f"branches with warmup {self.warmup:g}, a share that would be another number of "
-                "steps in each cell; expected a number of steps"
-            )
+        if self.branches:
+            check_can_branch("branches", self.schedule, self.warmup)
         return self
 
     @property
